@@ -1,0 +1,1 @@
+"""What a human must say yes to: the store, the broker."""

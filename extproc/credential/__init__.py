@@ -1,0 +1,1 @@
+"""The credentials that resources need and jobs never see."""

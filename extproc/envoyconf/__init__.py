@@ -1,0 +1,1 @@
+"""From extproc.yaml to Envoy's configuration."""

@@ -1,0 +1,1 @@
+"""HTTP as Envoy's ext_proc tells it: wire, exchange, canonical, body."""

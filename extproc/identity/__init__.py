@@ -1,0 +1,1 @@
+"""Who asks: OIDC tokens of jobs and of people."""

@@ -1,0 +1,1 @@
+"""What policy says: the input, the engines, the decision."""

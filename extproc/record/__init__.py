@@ -1,0 +1,1 @@
+"""What happened: the segment log, its chain, the index, replay."""

@@ -1,0 +1,30 @@
+"""The seam to the record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from extproc.model import JSON, Identity, Resource, Session
+
+
+class Recorder(Protocol):
+    """Appends events; an event is promised only once its ticket is durable."""
+
+    def append(self, session: str, exchange: str, kind: str, payload: Mapping[str, JSON], blob: bytes = b"") -> int:
+        """Append one event (already masked) and return its ticket. Raises `Refusal("record_unavailable")`."""
+
+    def is_durable(self, ticket: int) -> bool: ...
+
+    async def wait(self, ticket: int) -> None:
+        """Return when the ticket's event is on disk. Raises `Refusal("record_unavailable")` when it cannot be."""
+
+
+class SessionBook(Protocol):
+    """Sessions and their counters, shared by all workers of a machine."""
+
+    def open(self, identity: Identity, resource: Resource, now: float) -> Session:
+        """Join or begin the identity's session on the resource and reserve one request in it."""
+
+    def reserve_bytes(self, session: Session, count: int) -> int:
+        """Add `count` bytes to the session before they are released; the new total."""

@@ -1,0 +1,1 @@
+"""Processes: the worker, the control process, and what watches them."""
