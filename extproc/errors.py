@@ -96,6 +96,7 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not a programming err
         self.status = status or self.code.status
         self.approval = approval
         self.retry_after = retry_after
+        self.session = ""
         super().__init__(f"{code}: {self.reason}")
 
 

@@ -89,11 +89,18 @@ class Operation(Protocol):
     @property
     def kind(self) -> str: ...
 
+    @property
+    def maskable(self) -> bool:
+        """False where what comes back cannot be masked: a headers-only route, an upgraded connection."""
+
     def facts(self) -> dict[str, JSON]:
         """What policy may know, under the contract's own keys, e.g. `{"request": {...}}`. No token, no credential."""
 
     def canonical(self) -> dict[str, JSON]:
-        """What is hashed, shown and forwarded, without identity and resource; JSON, bytes as latin-1 text."""
+        """What is hashed and forwarded, without identity and resource: JSON, every value as it is."""
+
+    def shown(self) -> dict[str, JSON]:
+        """The canonical object as people and records may see it: values that are secret by their name hidden."""
 
     def summary(self) -> str:
         """One line for lists: `GET /customers.json`."""

@@ -28,10 +28,8 @@ class AskPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadBody:
-    """Policy or a hold needs the whole request body, `limit` bytes at most. Result: bytes."""
-
-    limit: int
+class NextEvent:
+    """The protocol needs its next event. Result: that event (of the protocol's own types)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +65,4 @@ class UseApproval:
     approval: str
 
 
-Wait = FetchKeys | AskPolicy | ReadBody | Durable | OpenApproval | AwaitApproval | UseApproval
+Wait = FetchKeys | AskPolicy | NextEvent | Durable | OpenApproval | AwaitApproval | UseApproval

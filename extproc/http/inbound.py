@@ -1,0 +1,101 @@
+"""The request's side of an exchange that has its permit: headers, body and trailers on their way upstream."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from extproc.http.canonical import REQUEST_IDS, STRIPPED, STRIPPED_WHEN_READ, HttpOperation
+from extproc.http.events import Command, Direction, PassBody, PassHeaders, PassTrailers
+from extproc.lane import Lane
+from extproc.model import Headers, MaskRule
+from extproc.pipeline import Permit, Services
+from extproc.record.bodies import BodyRecord
+from extproc.redact.base import ByteFilter
+from extproc.redact.detectors import DETECTORS
+from extproc.redact.plan import plan
+from extproc.errors import Refusal
+from extproc.waits import Wait
+
+Steps = Generator[Command | Wait, Any, None]
+PIECE = 64 * 1024  # bytes; Envoy's own flow control works below its buffer limit of 1 MiB
+
+ALL_DETECTORS = (MaskRule(detect=tuple(DETECTORS)),)
+
+
+class RequestSide:
+    """Lets the request go on: exactly what was decided about, with the resource's credential in place of the job's."""
+
+    def __init__(self, permit: Permit, operation: HttpOperation, services: Services) -> None:
+        self._permit = permit
+        self._operation = operation
+        media_type = operation.media_type().encode("latin-1")
+        level = permit.decision.record or permit.resource.recording
+        sink = BodyRecord(
+            services.recorder,
+            permit.session.id,
+            permit.exchange,
+            "request.body",
+            limit=services.record_cap,
+            media_type=media_type,
+            level="metadata" if operation.encoded() else level,
+            clock=services.clock,
+            key=services.mask_key,
+        )
+        self.lane = Lane([], sink, record_filters=record_masks(media_type, services))
+
+    def release(self, *, end: bool, trailers: Headers | None) -> Steps:
+        """Headers first; then, where it was read before the decision, the whole body: the very bytes that were seen."""
+        yield self.headers()
+        body = self._operation.body
+        if end:
+            yield from self._through(b"", end=True)
+        elif body is not None:
+            yield from self._through(body, end=True)
+            yield PassBody(Direction.REQUEST, b"", end=True) if trailers is None else without(trailers)
+
+    def headers(self) -> PassHeaders:
+        present = {name for name, _ in self._operation.headers}
+        permit = self._permit
+        drop = set(STRIPPED)
+        if permit.resource.bodies == "inspect":
+            drop.add(b"accept-encoding")
+        if permit.decision.redact or "response" in permit.decision.inspect:
+            drop |= STRIPPED_WHEN_READ
+        if permit.held:
+            drop |= REQUEST_IDS | STRIPPED_WHEN_READ  # what is not in the canonical object is not forwarded
+        put: tuple[tuple[bytes, bytes], ...] = ()
+        if permit.credential is not None:
+            put = ((permit.credential.header, permit.credential.value),)
+            drop.discard(permit.credential.header)
+        return PassHeaders(Direction.REQUEST, put, tuple(sorted(drop & present)))
+
+    def body(self, data: bytes, *, end: bool) -> Steps:
+        yield from self._through(data, end=end)
+        if end:
+            yield PassBody(Direction.REQUEST, b"", end=True)
+
+    def trailers(self, trailers: Headers) -> Steps:
+        """Request trailers were not decided about: none goes on."""
+        yield from self._through(b"", end=True)
+        yield without(trailers)
+
+    def _through(self, data: bytes, *, end: bool) -> Steps:
+        for step in self.lane.push(data, end=end):
+            if isinstance(step, bytes):
+                for start in range(0, len(step), PIECE):
+                    yield PassBody(Direction.REQUEST, step[start : start + PIECE], end=False)
+            else:
+                yield step
+
+
+def without(trailers: Headers) -> PassTrailers:
+    return PassTrailers(Direction.REQUEST, remove=tuple(sorted({name for name, _ in trailers})))
+
+
+def record_masks(media_type: bytes, services: Services) -> list[ByteFilter]:
+    """What stands between a body and its record: every detector, where the type is text."""
+    try:
+        return list(plan(ALL_DETECTORS, media_type, key=services.mask_key))
+    except Refusal:
+        return []  # binary: recorded as size and keyed hash, nothing to mask

@@ -1,0 +1,165 @@
+"""The response's side of an exchange: decided where policy asked for it, masked, recorded, let go."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from extproc.errors import Refusal
+from extproc.http.body import decoder
+from extproc.http.events import Command, Direction, PassBody, PassHeaders, PassTrailers
+from extproc.http.inbound import RequestSide, record_masks
+from extproc.http.response import ResponseHead, check_head, mask_head, read_head, stale_headers
+from extproc.lane import Lane
+from extproc.model import Headers
+from extproc.pipeline import Permit, Release, Services, masked, on_response
+from extproc.record.bodies import BodyRecord
+from extproc.redact.base import ByteFilter
+from extproc.redact.plan import Chain, plan
+from extproc.redact.secrets import SecretFilter
+from extproc.waits import Durable, Wait
+
+Steps = Generator[Command | Wait, Any, None]
+PIECE = 64 * 1024  # bytes
+
+
+class ResponseSide:
+    """Nothing is given to the client that did not come through `lane`; the last bytes wait for the closing record."""
+
+    def __init__(self, permit: Permit, services: Services, request: RequestSide) -> None:
+        self._permit = permit
+        self._services = services
+        self._request = request
+        self._secrets = SecretFilter(permit.credential.secrets if permit.credential else ())
+        self._lane: Lane | None = None
+        self._masks: Chain | None = None
+        self._release: Release | None = None
+        self._began = services.clock()
+        self._status = 0
+        self._closed = False
+
+    @property
+    def resource(self) -> str:
+        return self._permit.resource.name
+
+    def head(self, headers: Headers, *, end: bool) -> Steps:
+        head = read_head(headers)
+        self._status = head.status
+        check_head(headers, self._permit.resource, self._secrets)
+        shown = masked(head.shown(), self._services)
+        release = yield from on_response(self._permit, head.facts(), shown, self._services)
+        self._release = release
+        self._lane = self._open_lane(head, release, end=end)
+        if end:
+            self._lane_end()
+            yield from self._close("released")
+        rules = () if end else release.rules
+        remove = stale_headers(headers) if rules or self._decoded else ()
+        put = mask_head(headers, release.rules)
+        if rules:
+            put += ((b"cache-control", b"no-store"),)
+        yield PassHeaders(Direction.RESPONSE, put, remove)
+
+    def body(self, data: bytes, *, end: bool) -> Steps:
+        yield from self._through(data, end=end)
+        if end:
+            yield from self._close("released")
+            yield PassBody(Direction.RESPONSE, b"", end=True)
+
+    def trailers(self, trailers: Headers) -> Steps:
+        yield from self._through(b"", end=True)
+        check_head(trailers, self._permit.resource, self._secrets)
+        yield from self._close("released")
+        rules = self._release.rules if self._release else ()
+        yield PassTrailers(Direction.RESPONSE, mask_head(trailers, rules))
+
+    def abandon(self, outcome: str) -> None:
+        """The exchange ends before its end: what was released is recorded. Never waits, never raises."""
+        if self._closed:
+            return
+        try:
+            for lane in (self._request.lane, self._lane):
+                if lane is not None:
+                    lane.abandon()
+            self._record_end(outcome)
+        except Refusal as refusal:
+            self._services.meter.refused(self._permit.resource.name, refusal.code.name)
+
+    _decoded = False
+
+    def _open_lane(self, head: ResponseHead, release: Release, *, end: bool) -> Lane:
+        filters: list[ByteFilter] = []
+        if not end and self._permit.resource.bodies == "inspect" and head.status != 101:
+            filters = self._filters(head, release)
+        elif head.status == 101 and self._permit.credential:
+            filters = [self._secrets]
+        services, permit = self._services, self._permit
+        sink = BodyRecord(
+            services.recorder,
+            permit.session.id,
+            permit.exchange,
+            "response.body",
+            limit=services.record_cap,
+            media_type=head.media_type,
+            level="metadata" if head.encodings and not self._decoded else release.level,
+            clock=services.clock,
+            key=services.mask_key,
+        )
+        extra = record_masks(head.media_type, services) if release.level == "redacted" else []
+        return Lane(
+            filters, sink, record_filters=extra, reserve=self._reserve, limit=release.decision.limits.response_bytes
+        )
+
+    def _filters(self, head: ResponseHead, release: Release) -> list[ByteFilter]:
+        """decode → mask → look for the credential. A body that must be read and cannot be is refused."""
+        filters: list[ByteFilter] = []
+        if release.rules or self._permit.credential:
+            decode = decoder(list(head.encodings))
+            if decode is not None:
+                self._decoded = True
+                filters.append(decode)
+        if release.rules:
+            self._masks = Chain(plan(release.rules, head.media_type, key=self._services.mask_key))
+            filters.append(self._masks)
+        if self._permit.credential:
+            filters.append(self._secrets)
+        return filters
+
+    def _reserve(self, count: int) -> None:
+        limit = self._permit.decision.limits.session_bytes
+        if limit is None:
+            return
+        if self._services.sessions.reserve_bytes(self._permit.session, count) > limit:
+            raise Refusal("limit_exceeded", "the session's limit of bytes is used up")
+
+    def _through(self, data: bytes, *, end: bool) -> Steps:
+        if self._lane is None:
+            raise Refusal("protocol_error")
+        for step in self._lane.push(data, end=end):
+            if isinstance(step, bytes):
+                for start in range(0, len(step), PIECE):
+                    yield PassBody(Direction.RESPONSE, step[start : start + PIECE], end=False)
+            else:
+                yield step
+
+    def _lane_end(self) -> None:
+        if self._lane is not None:
+            self._lane.abandon()
+
+    def _close(self, outcome: str) -> Steps:
+        """The closing record is durable before the last `end_of_stream` (without a body: before the headers)."""
+        if self._permit.decision.limits.session_bytes is None and self._lane is not None and self._lane.bytes_out:
+            self._services.sessions.reserve_bytes(self._permit.session, self._lane.bytes_out)
+        yield Durable(self._record_end(outcome))
+
+    def _record_end(self, outcome: str) -> int:
+        self._closed = True
+        payload = {
+            "outcome": outcome,
+            "status": self._status,
+            "bytes_in": self._request.lane.bytes_in,
+            "bytes_out": self._lane.bytes_out if self._lane else 0,
+            "masked": dict(self._masks.counts) if self._masks else {},
+            "duration_ms": round((self._services.clock() - self._began) * 1000, 3),
+        }
+        return self._services.recorder.append(self._permit.session.id, self._permit.exchange, "exchange.closed", payload)

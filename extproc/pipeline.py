@@ -1,0 +1,445 @@
+"""The order of things, for every protocol; no I/O, no clock of its own.
+
+request:   identify → describe → decide → record the attempt → hold → record the outcome → attach the credential → let go
+response:  decide → redact → record → let go
+
+Both are generators: they yield only what truly waits (`extproc.waits`) and end with a result or a `Refusal`. Whoever
+drives them cannot forward anything without the `Permit` or `Release` that they return.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import orjson
+
+from extproc.credential.base import Credential, CredentialProvider
+from extproc.errors import Refusal
+from extproc.identity.base import IdentityVerifier
+from extproc.model import (
+    JSON,
+    Approval,
+    ApprovalRequest,
+    Decision,
+    HoldTerms,
+    Identity,
+    MaskRule,
+    Operation,
+    RecordLevel,
+    Resource,
+    Session,
+)
+from extproc.policy.base import PolicyEngine
+from extproc.policy.decision import read_decision
+from extproc.record.base import Recorder, SessionBook
+from extproc.waits import AskPolicy, AwaitApproval, Durable, FetchKeys, OpenApproval, UseApproval, Wait
+
+INPUT_VERSION = 1
+
+
+class Meter(Protocol):
+    """Counts verdicts and times stages; labels are stable codes, never text of a request."""
+
+    def verdict(self, resource: str, verdict: str) -> None: ...
+
+    def refused(self, resource: str, code: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the pipeline works with. `mask` masks everything a detector finds in a text, for records and approvals."""
+
+    verifier: IdentityVerifier
+    engine: PolicyEngine
+    recorder: Recorder
+    sessions: SessionBook
+    credentials: CredentialProvider
+    meter: Meter
+    mask: Callable[[str], str]
+    leave_approval: Callable[[str], None]
+    clock: Callable[[], float]
+    mask_key: bytes = field(repr=False)
+    body_cap: int = 8 * 1024 * 1024  # bytes of a request body that are read before deciding
+    record_cap: int = 1024 * 1024  # bytes of a body that are recorded in full
+    development: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One operation that asks to pass.
+
+    `token` is read late, so that its absence is a recorded refusal too. `read_body` gives the operation with its body,
+    at most so many bytes long, where policy or a hold needs it. `long_wait` tells the protocol's peer that a wait of so
+    many seconds begins.
+    """
+
+    exchange: str
+    resource: Resource
+    operation: Operation
+    token: Callable[[], str]
+    source: dict[str, JSON]
+    read_body: Callable[[int], Generator[Any, Any, Operation]]
+    long_wait: Callable[[float], Generator[Any, Any, None]]
+
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The only thing that opens the way back: what to mask, what to record, how much may pass."""
+
+    decision: Decision
+    rules: tuple[MaskRule, ...]
+    level: RecordLevel
+
+
+@dataclass(slots=True)
+class Question:
+    """What policy is asked about: grows on the way (the body, once read)."""
+
+    arrival: Arrival
+    identity: Identity
+    session: Session
+    operation: Operation
+    body_read: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """The only thing that opens the way upstream."""
+
+    question: Question
+    decision: Decision
+    credential: Credential | None
+    held: bool
+
+    @property
+    def exchange(self) -> str:
+        return self.question.arrival.exchange
+
+    @property
+    def session(self) -> Session:
+        return self.question.session
+
+    @property
+    def resource(self) -> Resource:
+        return self.question.arrival.resource
+
+    @property
+    def operation(self) -> Operation:
+        return self.question.operation
+
+
+def on_request(arrival: Arrival, services: Services) -> Generator[Wait, Any, Permit]:
+    """From an arrival to a permit. Raises `Refusal`; every refusal is recorded and counted here."""
+    session = ""
+    try:
+        identity = yield from identify(arrival, services)
+        question = Question(arrival, identity, open_session(arrival, identity, services), arrival.operation)
+        session = question.session.id
+        decision = yield from decide(question, services)
+        ticket = record_attempt(question, decision, services)
+        held = decision.action == "hold"
+        if held:
+            yield Durable(ticket)
+            decision = yield from hold(question, decision, services)
+        credential = attach(arrival.resource, services)
+        yield Durable(append(services, question, "request.released", {"held": held}))
+    except Refusal as refusal:
+        refusal.session = session
+        record_refusal(arrival, session, refusal, services)
+        raise
+    services.meter.verdict(arrival.resource.name, "hold_released" if held else "allow")
+    return Permit(question, decision, credential, held)
+
+
+def on_response(
+    permit: Permit, facts: dict[str, JSON], shown: dict[str, JSON], services: Services
+) -> Generator[Wait, Any, Release]:
+    """From the head of a response to its release. `facts` go to policy, `shown` (masked) into the record."""
+    decision = permit.decision
+    if "response" in decision.inspect:
+        document = response_document(permit, facts, services)
+        decision = yield from ask(document, services)
+        if decision.inspect or decision.action == "hold":
+            raise Refusal("policy_unmet", "policy asked to hold or inspect a response")
+        if decision.action == "deny":
+            raise denied(decision)
+        # What the request's decision masks stays masked: the second answer can only add.
+        decision_rules = permit.decision.redact + decision.redact
+    else:
+        decision_rules = decision.redact
+    if decision_rules and not permit.operation.maskable:
+        raise Refusal("policy_unmet", "policy asked to mask what cannot be masked here")
+    level = decision.record or permit.decision.record or permit.resource.recording
+    services.recorder.append(permit.session.id, permit.exchange, "response.head", shown)
+    return Release(decision, decision_rules, level)
+
+
+# --- identify
+
+
+def identify(arrival: Arrival, services: Services) -> Generator[Wait, Any, Identity]:
+    """A verified identity, or no way on. Keys are fetched at most once for a token."""
+    token = arrival.token()
+    found = services.verifier.verify(token, services.clock())
+    if isinstance(found, FetchKeys):
+        yield found
+        found = services.verifier.verify(token, services.clock())
+        if isinstance(found, FetchKeys):
+            raise Refusal("identity_unavailable")
+    if found.kind != "job":
+        raise Refusal("identity_invalid", "only a job's token opens a resource")
+    return found
+
+
+def open_session(arrival: Arrival, identity: Identity, services: Services) -> Session:
+    session = services.sessions.open(identity, arrival.resource, services.clock())
+    if session.requests == 1:
+        payload = {"identity": identity_document(identity), "resource": arrival.resource.name}
+        services.recorder.append(session.id, arrival.exchange, "session.opened", masked(payload, services))
+    return session
+
+
+# --- describe
+
+
+def identity_document(identity: Identity) -> dict[str, JSON]:
+    return {
+        "issuer": identity.issuer,
+        "subject": identity.subject,
+        "kind": identity.kind,
+        "claims": dict(identity.claims),
+        "groups": list(identity.groups),
+    }
+
+
+def describe(question: Question, services: Services) -> dict[str, JSON]:
+    """The policy input of the request phase (rego/schema/input.json). No token, no credential."""
+    resource, session = question.arrival.resource, question.session
+    return {
+        "version": INPUT_VERSION,
+        "phase": "request",
+        "time": services.clock(),
+        "identity": identity_document(question.identity),
+        "resource": {"name": resource.name, "kind": resource.kind, "labels": dict(resource.labels)},
+        "source": question.arrival.source,
+        "session": {
+            "id": session.id,
+            "requests": session.requests,
+            "bytes_out": session.bytes_out,
+            "rows_out": session.rows_out,
+        },
+        **question.operation.facts(),
+    }
+
+
+def response_document(permit: Permit, facts: dict[str, JSON], services: Services) -> dict[str, JSON]:
+    return {**describe(permit.question, services), "phase": "response", **facts}
+
+
+# --- decide
+
+
+def ask(document: dict[str, JSON], services: Services) -> Generator[Wait, Any, Decision]:
+    """One question, one decision. A plain call where the engine answers at once."""
+    try:
+        body = orjson.dumps(document)
+    except (TypeError, ValueError):
+        raise Refusal("policy_error", "the policy input could not be written") from None
+    answer = services.engine.evaluate(body)
+    if isinstance(answer, AskPolicy):
+        answer = yield answer
+    return read_decision(*answer)
+
+
+def decide(question: Question, services: Services) -> Generator[Wait, Any, Decision]:
+    """The final decision; reads the body where policy or a hold needs it. Raises `Refusal` on deny."""
+    decision = yield from ask(describe(question, services), services)
+    if "request_body" in decision.inspect:
+        yield from read_body(question, services)
+        decision = yield from ask(describe(question, services), services)
+        if "request_body" in decision.inspect:
+            raise Refusal("policy_unmet", "policy asked for the request body twice")
+    if decision.redact and not question.operation.maskable:
+        raise Refusal("policy_unmet", "policy asked to mask what cannot be masked here")
+    if decision.action == "hold" and not question.body_read and question.arrival.resource.bodies == "inspect":
+        yield from read_body(question, services)
+    if decision.action == "deny":
+        record_attempt(question, decision, services)
+        raise denied(decision)
+    return decision
+
+
+def read_body(question: Question, services: Services) -> Generator[Wait, Any, None]:
+    if question.arrival.resource.bodies == "headers_only":
+        raise Refusal("policy_unmet", "policy asked for a body on a route that takes none")
+    question.operation = yield from question.arrival.read_body(services.body_cap)
+    question.body_read = True
+
+
+def denied(decision: Decision) -> Refusal:
+    return Refusal("policy_denied", decision.reason, rule=decision.rule, status=decision.status)
+
+
+# --- record
+
+
+def masked(value: dict[str, JSON], services: Services) -> dict[str, JSON]:
+    """A JSON object with everything masked that a detector finds in its texts and numbers."""
+    text = orjson.dumps(value).decode()
+    if services.mask(text) == text:  # one search over the whole; nearly always nothing is found
+        return value
+    return {services.mask(name): _masked(item, services) for name, item in value.items()}
+
+
+def _masked(value: JSON, services: Services) -> JSON:
+    if isinstance(value, str):
+        return services.mask(value)
+    if isinstance(value, dict):
+        return {services.mask(name): _masked(item, services) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(item, services) for item in value]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        text = str(value)
+        return value if services.mask(text) == text else services.mask(text)
+    return value
+
+
+def append(services: Services, question: Question, kind: str, payload: dict[str, JSON]) -> int:
+    return services.recorder.append(question.session.id, question.arrival.exchange, kind, payload)
+
+
+def record_attempt(question: Question, decision: Decision, services: Services) -> int:
+    """What was asked and what policy said, before anything happens."""
+    operation = question.operation.shown()
+    operation.pop("body", None)  # bodies have events of their own
+    payload = {
+        "identity": identity_document(question.identity),
+        "resource": question.arrival.resource.name,
+        "summary": question.operation.summary(),
+        "operation": operation,
+        "decision": {
+            "action": decision.action,
+            "reason": decision.reason,
+            "rule": decision.rule,
+            "revision": decision.revision,
+        },
+    }
+    return append(services, question, "request.attempt", masked(payload, services))
+
+
+def record_refusal(arrival: Arrival, session: str, refusal: Refusal, services: Services) -> None:
+    """Refusals are recorded too. A record that cannot be written does not turn a refusal into anything else."""
+    verdict = "deny" if refusal.code.name == "policy_denied" else "refuse"
+    services.meter.verdict(arrival.resource.name, verdict)
+    services.meter.refused(arrival.resource.name, refusal.code.name)
+    payload = {
+        "code": refusal.code.name,
+        "status": refusal.status,
+        "reason": refusal.reason,
+        "rule": refusal.rule,
+        "resource": arrival.resource.name,
+        "summary": arrival.operation.summary(),
+    }
+    try:
+        services.recorder.append(session or "-", arrival.exchange, "request.refused", masked(payload, services))
+    except Refusal:
+        services.meter.refused(arrival.resource.name, "record_unavailable")
+
+
+# --- hold
+
+
+def hold(question: Question, decision: Decision, services: Services) -> Generator[Wait, Any, Decision]:
+    """Wait for a yes on exactly this request. Returns the decision that holds at the moment of release."""
+    terms = decision.hold
+    if terms is None:
+        raise Refusal("policy_malformed", "hold without terms")
+    approval: Approval = yield OpenApproval(approval_request(question, decision, terms, services))
+    opened = {"approval": approval.id, "digest": approval.request.digest, "state": approval.state}
+    yield Durable(append(services, question, "hold.opened", opened))
+    if approval.state == "pending":
+        approval = yield from await_people(question, approval, services)
+    ended = {"approval": approval.id, "state": approval.state, "by": list(approval.decided_by)}
+    append(services, question, "hold.ended", ended)
+    require_yes(approval)
+    decision = yield from look_again(question, terms, services)
+    if not (yield UseApproval(approval.id)):
+        raise Refusal("approval_used", approval=approval.id)
+    return decision
+
+
+def await_people(question: Question, approval: Approval, services: Services) -> Generator[Wait, Any, Approval]:
+    try:
+        yield from question.arrival.long_wait(approval.expires_at - services.clock())
+        answered: Approval = yield AwaitApproval(approval.id, approval.expires_at)
+    except GeneratorExit:
+        # The client left: nobody may say yes to a request that nobody waits for.
+        services.leave_approval(approval.id)
+        append(services, question, "hold.ended", {"approval": approval.id, "state": "cancelled", "by": []})
+        raise
+    return answered
+
+
+def require_yes(approval: Approval) -> None:
+    by = ", ".join(approval.decided_by)
+    if approval.state == "denied":
+        raise Refusal("approval_denied", f"denied by {by}", approval=approval.id)
+    if approval.state == "used":
+        raise Refusal("approval_used", approval=approval.id)
+    if approval.state != "approved":
+        raise Refusal("approval_expired", approval=approval.id)
+
+
+def look_again(question: Question, terms: HoldTerms, services: Services) -> Generator[Wait, Any, Decision]:
+    """At release the token must still be good and policy must still say the same."""
+    if question.identity.expires_at <= services.clock():
+        raise Refusal("identity_expired", "the token expired while the request was held")
+    decision = yield from ask(describe(question, services), services)
+    if decision.action == "deny":
+        raise denied(decision)
+    if decision.inspect - {"response"} or (decision.action == "hold" and decision.hold != terms):
+        raise Refusal("policy_denied", "policy changed while the request was held")
+    return decision
+
+
+def approval_request(
+    question: Question, decision: Decision, terms: HoldTerms, services: Services
+) -> ApprovalRequest:
+    """One canonical object is hashed, shown and forwarded; what is shown is that object with secrets masked."""
+    canonical = {
+        "identity": {
+            "issuer": question.identity.issuer,
+            "subject": question.identity.subject,
+            "claims": question.identity.stable_claims(),
+        },
+        "resource": question.arrival.resource.name,
+        "operation": question.operation.canonical(),
+    }
+    shown = masked({**canonical, "operation": question.operation.shown()}, services)
+    body = canonical["operation"].get("body") or {}
+    return ApprovalRequest(
+        digest=hashlib.sha256(orjson.dumps(canonical, option=orjson.OPT_SORT_KEYS)).hexdigest(),
+        session=question.session.id,
+        exchange=question.arrival.exchange,
+        identity=question.identity,
+        resource=question.arrival.resource.name,
+        summary=services.mask(question.operation.summary()),
+        reason=decision.reason,
+        rule=decision.rule,
+        shown=shown,
+        whole=shown == canonical and "base64" not in body,
+        terms=terms,
+        revision=decision.revision,
+        created_at=services.clock(),
+    )
+
+
+# --- attach
+
+
+def attach(resource: Resource, services: Services) -> Credential | None:
+    return services.credentials.get(resource.credential) if resource.credential else None

@@ -1,0 +1,176 @@
+"""One worker: assembles the rooms around the pipeline and serves Envoy's streams on its own unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import secrets
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import uvloop
+
+from extproc import logs
+from extproc.approval.broker import Broker
+from extproc.approval.store import SqliteApprovalStore
+from extproc.config import Config
+from extproc.credential.provider import Credentials, CredentialSpec
+from extproc.errors import ConfigError
+from extproc.http.exchange import Exchange
+from extproc.identity.keys import HttpKeyFetcher
+from extproc.identity.oidc import IssuerRule, OidcVerifier
+from extproc.metrics import PrometheusMeter
+from extproc.pipeline import Services
+from extproc.policy.base import PolicyEngine
+from extproc.policy.embedded import EmbeddedEngine
+from extproc.policy.opa import OpaEngine, OpaServer
+from extproc.record.log import SegmentLog
+from extproc.record.sessions import SqliteSessionBook
+from extproc.redact.detectors import mask_text
+from extproc.run.heartbeat import beat_forever
+from extproc.server.grpc_aio import GrpcTransport
+from extproc.server.perform import Performer
+
+log = logging.getLogger("extproc.worker")
+
+DRAIN_GRACE = 8.0  # seconds; the supervisor waits 10
+POLICY_RELOAD = 1.0  # seconds between looks at the policy's files
+
+
+def mask(text: str) -> str:
+    """Everything masked that a detector finds: for records, approvals and error texts."""
+    masked, _ = mask_text(text.encode("utf-8", "surrogatepass"))
+    return masked.decode("utf-8", "replace")
+
+
+def main(config: Config, index: int) -> None:
+    """Run worker `index` until SIGTERM."""
+    logs.setup(f"worker-{index}")
+    uvloop.run(Worker(config, index).serve())
+
+
+class Worker:
+    def __init__(self, config: Config, index: int) -> None:
+        self._config = config
+        self._index = index
+        self._resources = {resource.name: resource.to_model() for resource in config.resources}
+
+    async def serve(self) -> None:
+        config = self._config
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        boot = secrets.token_hex(4)
+        recorder = SegmentLog(
+            config.state_dir / "records", f"worker-{self._index}-{boot}", clock=time.time, deadline=config.timeouts.record
+        )
+        verifier = OidcVerifier(issuer_rules(config), development=config.development)
+        keys = HttpKeyFetcher(verifier)
+        broker = Broker(SqliteApprovalStore(config.state_dir / "approvals.db", actors=dict(config.identity.actors)))
+        async with contextlib.AsyncExitStack() as stack:
+            engine, server = await open_policy(config, stack)
+            services = self._services(recorder, verifier, engine, broker.leave)
+            performer = Performer(keys, server, recorder, broker)
+            transport = GrpcTransport(
+                f"unix:{socket_path(config, self._index)}",
+                self._exchanges(services),
+                performer.perform,
+                idle=config.timeouts.idle,
+            )
+            tasks = [
+                asyncio.create_task(beat_forever()),
+                asyncio.create_task(keys.refresh_forever()),
+                asyncio.create_task(reload_forever(engine)),
+            ]
+            await transport.start()
+            gc.collect()
+            gc.freeze()  # what is loaded now stays: the collector need not look at it again
+            log.info("serving")
+            await stop.wait()
+            log.info("draining")
+            await transport.refuse_new()
+            await broker.drain()
+            await transport.drain(DRAIN_GRACE)
+            for task in tasks:
+                task.cancel()
+            recorder.close()
+
+    def _services(
+        self, recorder: SegmentLog, verifier: OidcVerifier, engine: PolicyEngine, leave: Callable[[str], None]
+    ) -> Services:
+        config = self._config
+        return Services(
+            verifier=verifier,
+            engine=engine,
+            recorder=recorder,
+            sessions=SqliteSessionBook(config.state_dir / "sessions.db"),
+            credentials=credentials(config),
+            meter=PrometheusMeter(),
+            mask=mask,
+            leave_approval=leave,
+            clock=time.time,
+            mask_key=(config.state_dir / "keys" / "mask.key").read_bytes(),
+            body_cap=config.limits.request_body,
+            record_cap=config.recording.body_limit,
+            development=config.development,
+        )
+
+    def _exchanges(self, services: Services) -> Callable[[], Exchange]:
+        resource_of = self._resources.get
+        control = config_url(self._config)
+
+        def make() -> Exchange:
+            return Exchange("x-" + secrets.token_hex(8), services, resource_of, control)
+
+        return make
+
+
+def config_url(config: Config) -> str:
+    return config.control.public_url or f"http://{config.control.listen}"
+
+
+def socket_path(config: Config, index: int) -> Path:
+    return config.state_dir / "run" / f"worker-{index}.sock"
+
+
+def issuer_rules(config: Config) -> list[IssuerRule]:
+    """Issuers of jobs only: a person's token opens no resource."""
+    return [
+        IssuerRule(issuer=rule.issuer, audience=rule.audience, algorithms=tuple(rule.algorithms), kind="job")
+        for rule in config.identity.jobs
+    ]
+
+
+def credentials(config: Config) -> Credentials:
+    specs = {
+        name: CredentialSpec(
+            kind=spec.kind,
+            env=spec.env or "",
+            file=Path(spec.file) if spec.file else None,
+            username=spec.username or "",
+            header=spec.header or "authorization",
+        )
+        for name, spec in config.credentials.items()
+    }
+    return Credentials(specs, os.environ)
+
+
+async def open_policy(config: Config, stack: contextlib.AsyncExitStack) -> tuple[PolicyEngine, OpaServer | None]:
+    """The engine that the configuration names. Raises `ConfigError`: a bad policy never starts."""
+    if config.policy.engine == "embedded":
+        if config.policy.path is None:
+            raise ConfigError("policy.path: the embedded engine needs the folder of the policy")
+        return EmbeddedEngine(Path(config.policy.path)), None
+    server = await stack.enter_async_context(OpaServer(str(config.policy.url), config.policy.timeout))
+    return OpaEngine(), server
+
+
+async def reload_forever(engine: PolicyEngine) -> None:
+    while isinstance(engine, EmbeddedEngine):
+        await asyncio.sleep(POLICY_RELOAD)
+        engine.reload_if_changed()
