@@ -1,0 +1,356 @@
+"""Playbooks of whole exchanges: events in, commands out, no sockets."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import replace
+
+import orjson
+import pytest
+
+from extproc.errors import Refusal
+from extproc.http.events import Answer, ExtendTimeout, PassBody, PassHeaders, PassTrailers
+from extproc.http.exchange import IllegalEvent
+from extproc.model import Approval
+from tests.unit.playbook import (
+    NOW,
+    REQUEST,
+    RESOURCE,
+    RESPONSE,
+    SECRET,
+    Desk,
+    Play,
+    Policy,
+    ask,
+    body,
+    reply,
+    trailers,
+)
+
+HOLD = {"action": "hold", "reason": "big", "rule": "export", "hold": {"approvers": ["owners"], "timeout": "60s"}}
+MASK = {"action": "allow", "redact": [{"detect": ["ssn", "email"]}]}
+
+
+def code_of(commands: list[object]) -> str:
+    (answer,) = commands
+    assert isinstance(answer, Answer)
+    document = orjson.loads(answer.body)
+    assert document["status"] == answer.status
+    return str(document["type"]).rpartition(":")[2]
+
+
+def body_of(commands: list[object], direction: object = RESPONSE) -> bytes:
+    return b"".join(c.data for c in commands if isinstance(c, PassBody) and c.direction is direction)
+
+
+def test_an_allowed_get_goes_on_with_the_resources_credential_in_place_of_the_jobs() -> None:
+    play = Play()
+    (passed,) = play >> ask()
+    assert isinstance(passed, PassHeaders)
+    assert passed.put == ((b"authorization", b"Bearer " + SECRET),)
+    assert b"authorization" not in passed.remove
+    assert play.recorder.kinds() == ["session.opened", "request.attempt", "request.released"]
+
+
+def test_the_jobs_own_authorization_is_removed_where_there_is_no_credential() -> None:
+    play = Play(resource=replace(RESOURCE, credential=""))
+    (passed,) = play >> ask()
+    assert isinstance(passed, PassHeaders)
+    assert b"authorization" in passed.remove
+
+
+def test_a_masked_response_ends_only_after_its_closing_record() -> None:
+    play = Play(Policy(MASK))
+    play >> ask()
+    (head,) = play >> reply(content_type="application/json", etag='"1"', content_length="30")
+    assert isinstance(head, PassHeaders)
+    assert {b"etag", b"content-length"} <= set(head.remove)
+    first = play >> body(RESPONSE, b'{"ssn":"123-45')
+    last = play >> body(RESPONSE, b'-6789","a":"x@example.com"}', end=True)
+    text = body_of(first) + body_of(last)
+    assert b"123-45" not in text
+    assert b"x@example.com" not in text
+    assert last[-1] == PassBody(RESPONSE, b"", end=True)
+    assert play.exchange.done
+    assert play.recorder.kinds()[-1] == "exchange.closed"
+    assert b"123-45-6789" not in play.recorder.text()
+
+
+def test_deny_answers_and_the_upstream_gets_nothing() -> None:
+    play = Play(Policy({"action": "deny", "reason": "not today", "rule": "r", "status": 403}))
+    assert code_of(play >> ask()) == "policy_denied"
+    assert play.exchange.done
+    assert play.recorder.kinds()[-2:] == ["request.attempt", "request.refused"]
+
+
+@pytest.mark.parametrize("code", ["policy_undefined", "policy_error", "policy_timeout", "policy_unavailable"])
+def test_whatever_is_wrong_with_policy_is_503_with_a_code_of_its_own(code: str) -> None:
+    play = Play(Policy(Refusal(code)))
+    (answer,) = play >> ask()
+    assert isinstance(answer, Answer)
+    assert (answer.status, code_of([answer])) == (503, code)
+
+
+@pytest.mark.parametrize("answer", [{}, {"action": "maybe"}, {"action": "allow", "extra": 1}, {"action": "hold"}])
+def test_a_malformed_decision_denies(answer: dict[str, object]) -> None:
+    assert code_of(Play(Policy(answer)) >> ask()) == "policy_malformed"
+
+
+def test_no_token_no_question() -> None:
+    play = Play()
+    assert code_of(play >> ask(authorization="")) == "identity_missing"
+    assert play.policy.asked == []
+
+
+def test_a_record_that_cannot_be_written_refuses() -> None:
+    play = Play()
+    play.recorder.broken = True
+    assert code_of(play >> ask()) == "record_unavailable"
+
+
+def test_inspect_withholds_the_headers_until_the_body_is_read() -> None:
+    play = Play(Policy({"action": "deny", "inspect": ["request_body"]}, {"action": "allow"}))
+    assert play >> ask(method="POST", content_type="application/json", end=False) == []
+    assert play >> body(REQUEST, b'{"a":') == []
+    commands = play >> body(REQUEST, b"1}", end=True)
+    assert isinstance(commands[0], PassHeaders)
+    assert body_of(commands, REQUEST) == b'{"a":1}'
+    assert commands[-1] == PassBody(REQUEST, b"", end=True)
+    assert play.policy.asked[1]["request"]["body"]["json"] == {"a": 1}
+
+
+def test_a_body_over_the_cap_is_refused_before_anything_goes_on() -> None:
+    play = Play(Policy({"action": "allow", "inspect": ["request_body"]}, {"action": "allow"}))
+    play >> ask(method="POST", end=False)
+    assert code_of(play >> body(REQUEST, b"x" * 1001)) == "body_too_large"
+
+
+def test_asking_for_the_body_twice_is_an_error() -> None:
+    play = Play(Policy({"action": "allow", "inspect": ["request_body"]}))
+    assert code_of(play >> ask(method="POST")) == "policy_unmet"
+
+
+def test_trailers_of_a_request_that_was_read_are_not_forwarded() -> None:
+    play = Play(Policy({"action": "allow", "inspect": ["request_body"]}, {"action": "allow"}))
+    play >> ask(method="POST", end=False)
+    play >> body(REQUEST, b"abc")
+    commands = play >> trailers(REQUEST, x_evil="1")
+    assert commands[-1] == PassTrailers(REQUEST, remove=(b"x-evil",))
+
+
+# --- holds
+
+
+def approved(approval: Approval) -> Approval:
+    return replace(approval, state="approved", decided_by=("dana",))
+
+
+def test_a_yes_lets_the_held_request_go_once() -> None:
+    play = Play(Policy(HOLD), desk=Desk(approve=approved))
+    commands = play >> ask(x_request_id="1", traceparent="00-1")
+    assert isinstance(commands[0], PassHeaders)
+    assert {b"x-request-id", b"traceparent"} <= set(commands[0].remove)
+    assert play.recorder.kinds() == [
+        "session.opened",
+        "request.attempt",
+        "hold.opened",
+        "hold.ended",
+        "request.released",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "code"), [("denied", "approval_denied"), ("expired", "approval_expired"), ("used", "approval_used")]
+)
+def test_anything_but_a_yes_refuses(state: str, code: str) -> None:
+    desk = Desk(approve=lambda a: dataclasses.replace(a, state=state))
+    assert code_of(Play(Policy(HOLD), desk=desk) >> ask()) == code
+
+
+def test_a_yes_that_somebody_else_used_refuses() -> None:
+    assert code_of(Play(Policy(HOLD), desk=Desk(approve=approved, usable=False)) >> ask()) == "approval_used"
+
+
+def test_policy_is_looked_at_again_at_release() -> None:
+    play = Play(Policy(HOLD, {"action": "deny", "reason": "changed"}), desk=Desk(approve=approved))
+    assert code_of(play >> ask()) == "policy_denied"
+
+
+def test_other_terms_at_release_are_not_what_was_approved() -> None:
+    other = {**HOLD, "hold": {"approvers": ["owners"], "min": 2, "timeout": "60s"}}
+    assert code_of(Play(Policy(HOLD, other), desk=Desk(approve=approved)) >> ask()) == "policy_denied"
+
+
+def test_a_client_that_leaves_cancels() -> None:
+    class Gone(Exception): ...
+
+    def leave(_: Approval) -> Approval:
+        raise Gone
+
+    play = Play(Policy(HOLD), desk=Desk(approve=leave))
+    with pytest.raises(Gone):
+        play >> ask()
+    play.steps.close()
+    assert play.left == ["a-1"]
+    assert play.recorder.kinds()[-1] == "hold.ended"
+
+
+def test_the_digest_covers_what_goes_on_and_nothing_that_differs_between_two_sendings() -> None:
+    def digest(**named: str) -> str:
+        desk = Desk(approve=approved)
+        Play(Policy(HOLD), desk=desk) >> ask(**named)
+        assert desk.approval is not None
+        return desk.approval.request.digest
+
+    assert digest(x_request_id="1") == digest(x_request_id="2")
+    assert digest(cookie="a") != digest(cookie="b")
+    assert digest(path="/a") != digest(path="/b")
+
+
+def test_what_is_shown_to_approvers_hides_secrets_and_says_so() -> None:
+    desk = Desk(approve=approved)
+    Play(Policy(HOLD), desk=desk) >> ask(cookie="session=abcdef", path="/?mail=jane@example.com")
+    assert desk.approval is not None
+    assert not desk.approval.request.whole
+    shown = orjson.dumps(desk.approval.request.shown)
+    assert b"abcdef" not in shown
+    assert b"jane@example.com" not in shown
+
+
+def test_on_a_headers_only_route_a_hold_extends_envoys_timeout_once() -> None:
+    resource = replace(RESOURCE, bodies="headers_only", credential="")
+    commands = Play(Policy(HOLD), resource, Desk(approve=approved)) >> ask()
+    assert isinstance(commands[0], ExtendTimeout)
+    assert commands[0].seconds == pytest.approx(65)
+
+
+# --- what a resource does not open
+
+
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT", "PROPFIND"])
+def test_methods_are_an_allow_list(method: str) -> None:
+    assert code_of(Play() >> ask(method=method)) == "method_refused"
+
+
+def test_upgrades_are_named_or_refused() -> None:
+    assert code_of(Play() >> ask(upgrade="websocket")) == "upgrade_refused"
+    assert isinstance(
+        (Play(resource=replace(RESOURCE, upgrades=frozenset({"websocket"}))) >> ask(upgrade="websocket"))[0],
+        PassHeaders,
+    )
+
+
+def test_headers_only_routes_refuse_bodies_and_masks() -> None:
+    resource = replace(RESOURCE, bodies="headers_only", credential="")
+    assert code_of(Play(resource=resource) >> ask(end=False)) == "body_refused"
+    assert code_of(Play(Policy(MASK), resource) >> ask()) == "policy_unmet"
+
+
+def test_an_unknown_route_is_nobodys() -> None:
+    assert code_of(Play() >> ask(route="")) == "unknown_resource"
+
+
+@pytest.mark.parametrize(
+    "path", ["//a", "/a/../b", "/a%2fb", "/a%5cb", "/a%00", "/%ff", "/a%252e", "/a\\b", "a", "/a;b?x=1;y=2", "/?a=%ff"]
+)
+def test_what_could_be_read_in_two_ways_is_refused(path: str) -> None:
+    assert code_of(Play() >> ask(path=path)) == "request_malformed"
+
+
+# --- what came back
+
+
+@pytest.mark.parametrize(
+    ("named", "code"),
+    [
+        ({"content_encoding": "br", "content_type": "text/plain"}, "response_unreadable"),
+        ({"content_type": "image/png"}, "response_unmaskable"),
+        ({"content_type": "text/plain", "x_debug": "upstream-secret-value"}, "response_leaks_credential"),
+        ({"content_type": "text/plain", "location": "http://evil.example/"}, "location_refused"),
+    ],
+)
+def test_responses_that_cannot_be_let_go_are_refused(named: dict[str, str], code: str) -> None:
+    play = Play(Policy(MASK))
+    play >> ask()
+    assert code_of(play >> reply(**named)) == code
+    assert play.exchange.done
+
+
+def test_the_credential_split_over_chunks_never_leaves() -> None:
+    play = Play()
+    play >> ask()
+    play >> reply(content_type="text/plain")
+    given = []
+    for byte in b"x" + SECRET:
+        given += play >> body(RESPONSE, bytes([byte]))
+        if play.exchange.done:
+            break
+    assert code_of([given[-1]]) == "response_leaks_credential"
+    assert body_of(given) == b"x"
+
+
+def test_policy_may_look_at_the_response_and_only_add_masks() -> None:
+    first = {**MASK, "inspect": ["response"]}
+    play = Play(Policy(first, {"action": "allow", "redact": [{"detect": ["credit_card"]}]}))
+    play >> ask()
+    play >> reply(content_type="text/plain")
+    text = body_of(play >> body(RESPONSE, b"123-45-6789 and 4111111111111111\n", end=True))
+    assert b"6789" not in text
+    assert b"1111" not in text
+    assert play.policy.asked[1]["phase"] == "response"
+
+
+def test_response_limits() -> None:
+    play = Play(Policy({"action": "allow", "limits": {"response_bytes": 10}}))
+    play >> ask()
+    play >> reply(content_type="text/plain")
+    assert code_of([(play >> body(RESPONSE, b"x" * 11 + b"\n"))[-1]]) == "response_too_large"
+
+
+# --- order
+
+
+def test_a_stream_with_only_response_headers_is_envoys_own_reply() -> None:
+    play = Play()
+    assert play >> reply("404") == [PassHeaders(RESPONSE)]
+    assert play >> body(RESPONSE, b"no", end=True) == [PassBody(RESPONSE, b"no", end=True)]
+    assert play.exchange.done
+
+
+def test_envoys_own_reply_while_the_body_is_read_passes_and_decides_nothing() -> None:
+    play = Play(Policy({"action": "allow", "inspect": ["request_body"]}))
+    play >> ask(method="POST", end=False)
+    assert play >> reply("408", end=True) == [PassHeaders(RESPONSE)]
+    assert play.exchange.done
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [body(REQUEST, b"x")],
+        [body(RESPONSE, b"x")],
+        [trailers(REQUEST)],
+        [ask(), ask()],
+        [ask(), body(REQUEST, b"x")],
+        [ask(), reply(), reply()],
+        [ask(), body(RESPONSE, b"x")],
+        [reply("404"), ask()],
+    ],
+)
+def test_events_that_the_table_does_not_name_are_illegal(events: list[object]) -> None:
+    play = Play()
+    with pytest.raises(IllegalEvent):
+        for event in events:
+            play >> event  # type: ignore[operator]
+    assert not play.exchange.done
+
+
+def test_an_exchange_that_ends_early_is_recorded_as_such() -> None:
+    play = Play()
+    play >> ask()
+    play >> reply(content_type="text/plain")
+    play >> body(RESPONSE, b"half\n")
+    play.steps.close()
+    kind, payload, _ = play.recorder.events[-1]
+    assert (kind, payload["outcome"]) == ("exchange.closed", "aborted")
+    assert NOW
