@@ -65,6 +65,7 @@ _CODES = (
     # what must not happen
     Code("protocol_error", 500, "Messages came in an order that is not understood"),
     Code("timeout", 504, "A step took longer than it may"),
+    Code("gateway_error", 500, "The gateway could not complete the request"),
     Code("internal", 500, "The request could not be processed"),
 )
 

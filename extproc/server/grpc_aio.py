@@ -14,13 +14,12 @@ from typing import Any, Protocol
 
 import grpc
 import grpc.aio
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1._async import HealthServicer
 
 from extproc.errors import Refusal
 from extproc.http import wire
 from extproc.http.events import Answer, Command, Event, ExtendTimeout, PassBody, PassHeaders, PassTrailers
 from extproc.http.exchange import Exchange, IllegalEvent
+from extproc.server.health import Health
 from extproc.server.watchdog import Watchdog
 from extproc.waits import AwaitApproval, NextEvent, Wait
 
@@ -55,7 +54,7 @@ class GrpcTransport:
         self._perform = perform
         self._watchdog = Watchdog(step=step, idle=idle)
         self._server: grpc.aio.Server | None = None
-        self._health = HealthServicer()
+        self._health = Health()
 
     async def start(self) -> None:
         server = grpc.aio.server(
@@ -70,16 +69,16 @@ class GrpcTransport:
         )
         handler = grpc.stream_stream_rpc_method_handler(self._process)  # raw bytes: no (de)serializer
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler}),))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        server.add_generic_rpc_handlers((self._health.handler(),))
         server.add_insecure_port(self._address)
         await server.start()
-        await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
+        self._health.serving = True
         self._server = server
         self._watchdog.start()
 
     async def refuse_new(self) -> None:
         """Envoy's health checks keep new streams away from now on."""
-        await self._health.enter_graceful_shutdown()
+        self._health.serving = False
 
     async def drain(self, grace: float) -> None:
         """What is held must have been answered before (broker.drain); then let the rest end, then abort it."""
