@@ -26,6 +26,7 @@ from extproc.model import (
     Decision,
     HoldTerms,
     Identity,
+    Limits,
     MaskRule,
     Operation,
     RecordLevel,
@@ -64,6 +65,7 @@ class Services:
     mask_key: bytes = field(repr=False)
     body_cap: int = 8 * 1024 * 1024  # bytes of a request body that are read before deciding
     record_cap: int = 1024 * 1024  # bytes of a body that are recorded in full
+    hold_cap: float = 3500.0  # seconds; Envoy's idle timeouts lie above it
     development: bool = False
 
 
@@ -84,14 +86,13 @@ class Arrival:
     read_body: Callable[[int], Generator[Any, Any, Operation]]
     long_wait: Callable[[float], Generator[Any, Any, None]]
 
-
-
 @dataclass(frozen=True, slots=True)
 class Release:
     """The only thing that opens the way back: what to mask, what to record, how much may pass."""
 
     decision: Decision
     rules: tuple[MaskRule, ...]
+    limits: Limits
     level: RecordLevel
 
 
@@ -159,7 +160,7 @@ def on_response(
     permit: Permit, facts: dict[str, JSON], shown: dict[str, JSON], services: Services
 ) -> Generator[Wait, Any, Release]:
     """From the head of a response to its release. `facts` go to policy, `shown` (masked) into the record."""
-    decision = permit.decision
+    decision, limits = permit.decision, permit.decision.limits
     if "response" in decision.inspect:
         document = response_document(permit, facts, services)
         decision = yield from ask(document, services)
@@ -167,15 +168,15 @@ def on_response(
             raise Refusal("policy_unmet", "policy asked to hold or inspect a response")
         if decision.action == "deny":
             raise denied(decision)
-        # What the request's decision masks stays masked: the second answer can only add.
+        require_possible(permit.question, decision, services)
+        # What the request's decision masks and limits stays so: the second answer can only add.
         decision_rules = permit.decision.redact + decision.redact
+        limits = tighter(limits, decision.limits)
     else:
         decision_rules = decision.redact
-    if decision_rules and not permit.operation.maskable:
-        raise Refusal("policy_unmet", "policy asked to mask what cannot be masked here")
     level = decision.record or permit.decision.record or permit.resource.recording
     services.recorder.append(permit.session.id, permit.exchange, "response.head", shown)
-    return Release(decision, decision_rules, level)
+    return Release(decision, decision_rules, limits, level)
 
 
 # --- identify
@@ -263,14 +264,37 @@ def decide(question: Question, services: Services) -> Generator[Wait, Any, Decis
         decision = yield from ask(describe(question, services), services)
         if "request_body" in decision.inspect:
             raise Refusal("policy_unmet", "policy asked for the request body twice")
-    if decision.redact and not question.operation.maskable:
-        raise Refusal("policy_unmet", "policy asked to mask what cannot be masked here")
+    require_possible(question, decision, services)
     if decision.action == "hold" and not question.body_read and question.arrival.resource.bodies == "inspect":
         yield from read_body(question, services)
     if decision.action == "deny":
         record_attempt(question, decision, services)
         raise denied(decision)
     return decision
+
+
+def require_possible(question: Question, decision: Decision, services: Services) -> None:
+    """A promise that policy relies on and this route cannot keep is an error, never silently dropped."""
+    unread = question.arrival.resource.bodies == "headers_only"
+    if decision.redact and not question.operation.maskable:
+        raise Refusal("policy_unmet", "policy asked to mask what cannot be masked here")
+    if decision.limits.rows is not None and question.operation.kind == "http":
+        raise Refusal("policy_unmet", "policy set a limit of rows, which HTTP does not have")
+    if unread and (decision.limits.response_bytes is not None or decision.limits.session_bytes is not None):
+        raise Refusal("policy_unmet", "policy set a limit of bytes on a route whose bodies pass unread")
+    if decision.hold is not None and decision.hold.timeout > services.hold_cap:
+        raise Refusal("policy_unmet", "policy asked to hold longer than this gateway does")
+
+
+def tighter(first: Limits, second: Limits) -> Limits:
+    def least(a: int | None, b: int | None) -> int | None:
+        return min((x for x in (a, b) if x is not None), default=None)
+
+    return Limits(
+        least(first.response_bytes, second.response_bytes),
+        least(first.rows, second.rows),
+        least(first.session_bytes, second.session_bytes),
+    )
 
 
 def read_body(question: Question, services: Services) -> Generator[Wait, Any, None]:
@@ -403,6 +427,7 @@ def look_again(question: Question, terms: HoldTerms, services: Services) -> Gene
         raise denied(decision)
     if decision.inspect - {"response"} or (decision.action == "hold" and decision.hold != terms):
         raise Refusal("policy_denied", "policy changed while the request was held")
+    require_possible(question, decision, services)
     return decision
 
 

@@ -107,7 +107,7 @@ class ResponseSide:
         )
         extra = record_masks(head.media_type, services) if release.level == "redacted" else []
         return Lane(
-            filters, sink, record_filters=extra, reserve=self._reserve, limit=release.decision.limits.response_bytes
+            filters, sink, record_filters=extra, reserve=self._reserve, limit=release.limits.response_bytes
         )
 
     def _filters(self, head: ResponseHead, release: Release) -> list[ByteFilter]:
@@ -126,7 +126,7 @@ class ResponseSide:
         return filters
 
     def _reserve(self, count: int) -> None:
-        limit = self._permit.decision.limits.session_bytes
+        limit = self._release.limits.session_bytes if self._release else None
         if limit is None:
             return
         if self._services.sessions.reserve_bytes(self._permit.session, count) > limit:
@@ -148,7 +148,8 @@ class ResponseSide:
 
     def _close(self, outcome: str) -> Steps:
         """The closing record is durable before the last `end_of_stream` (without a body: before the headers)."""
-        if self._permit.decision.limits.session_bytes is None and self._lane is not None and self._lane.bytes_out:
+        limited = self._release is not None and self._release.limits.session_bytes is not None
+        if not limited and self._lane is not None and self._lane.bytes_out:
             self._services.sessions.reserve_bytes(self._permit.session, self._lane.bytes_out)
         yield Durable(self._record_end(outcome))
 

@@ -38,7 +38,6 @@ from extproc.server.perform import Performer
 
 log = logging.getLogger("extproc.worker")
 
-DRAIN_GRACE = 8.0  # seconds; the supervisor waits 10
 POLICY_RELOAD = 1.0  # seconds between looks at the policy's files
 
 
@@ -58,7 +57,7 @@ class Worker:
     def __init__(self, config: Config, index: int) -> None:
         self._config = config
         self._index = index
-        self._resources = {resource.name: resource.to_model() for resource in config.resources}
+        self._resources = {resource.name: resource.to_model(config.recording.level) for resource in config.resources}
 
     async def serve(self) -> None:
         config = self._config
@@ -95,7 +94,7 @@ class Worker:
             log.info("draining")
             await transport.refuse_new()
             await broker.drain()
-            await transport.drain(DRAIN_GRACE)
+            await transport.drain(config.timeouts.drain)
             for task in tasks:
                 task.cancel()
             recorder.close()
@@ -117,6 +116,7 @@ class Worker:
             mask_key=(config.state_dir / "keys" / "mask.key").read_bytes(),
             body_cap=config.limits.request_body,
             record_cap=config.recording.body_limit,
+            hold_cap=config.timeouts.hold,
             development=config.development,
         )
 
