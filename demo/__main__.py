@@ -1,0 +1,110 @@
+"""`python -m demo run` keeps a gateway up to play with; `python -m demo check` is a CI job that tries everything."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from demo.check import Row, checks
+from demo.stack import NotReady, Stack, running
+
+
+@click.group()
+def main() -> None:
+    """The gateway with a Datasette over generated customers behind it."""
+
+
+@main.command()
+def run() -> None:
+    """Start everything, say what to try, stop on Ctrl-C."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    print("starting Datasette and the gateway …", file=sys.stderr, flush=True)
+    try:
+        with running(free_ports=False) as stack:
+            print(_welcome(stack), flush=True)
+            while stack.gateway.poll() is None:
+                time.sleep(0.2)
+            sys.exit("the gateway ended; see .extproc/demo/demo.log")
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+    except NotReady as error:
+        sys.exit(f"demo: {error}")
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="The same for a program.")
+def check(*, as_json: bool) -> None:
+    """Drive a scripted CI job through Envoy. Exit 0 only where every row came out as promised."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    console = Console(stderr=True)
+    rows: list[Row] = []
+    try:
+        with console.status("starting Datasette and the gateway …"), running(free_ports=True) as stack:
+            for row in checks(stack):
+                rows.append(row)
+                console.print(f"  {'ok ' if row.ok else 'NOT'}  {row.what}", highlight=False, markup=False)
+    except NotReady as error:
+        sys.exit(f"demo: {error}")
+    passed = all(row.ok for row in rows)
+    if as_json:
+        print(json.dumps({"version": 1, "passed": passed, "rows": [row.as_dict() for row in rows]}, indent=2))
+    else:
+        Console(soft_wrap=False).print(_table(rows))
+    sys.exit(0 if passed else 1)
+
+
+def _table(rows: list[Row]) -> Table:
+    table = Table(title="What happened to a CI job's requests", title_justify="left")
+    for name in ("request", "expected", "what happened", ""):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(row.what, row.expected, row.happened, "[green]ok[/]" if row.ok else "[bold red]NOT[/]")
+    return table
+
+
+def _welcome(stack: Stack) -> str:
+    url, token = stack.customers, "$TOKEN"
+    return f"""
+The gateway is up. development: true - these tokens open it for everybody on this machine.
+
+  customers   {url}   (or {stack.ready["listen"]} with Host: customers.localhost)
+  control     {stack.control}
+  metrics     {stack.ready["metrics"]}
+
+A job's token (as GitHub Actions would issue it):
+
+  TOKEN=$(.venv/bin/extproc dev token --repo acme/billing -c demo/extproc.yaml)
+
+Try:
+
+  curl -H "Authorization: Bearer {token}" '{url}/customers/customers.json?_shape=objects&_size=3'      # masked
+  curl -H "Authorization: Bearer {token}" '{url}/customers.json?sql=select+*+from+customers'           # refused
+  curl {url}/                                                                                  # no token: 401
+  curl -H "Authorization: Bearer {token}" '{url}/customers/customers.csv?_stream=on' -o export.csv      # held …
+
+In another terminal, as a data owner:
+
+  export EXTPROC_TOKEN=$(.venv/bin/extproc dev token --person dana --group data-owners -c demo/extproc.yaml)
+  .venv/bin/extproc approvals list -c demo/extproc.yaml
+  .venv/bin/extproc approvals approve ID -c demo/extproc.yaml
+
+What happened:
+
+  .venv/bin/extproc sessions list -c demo/extproc.yaml
+  .venv/bin/extproc sessions verify -c demo/extproc.yaml
+
+Ctrl-C stops everything.
+"""
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+main(prog_name="demo")

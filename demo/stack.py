@@ -1,0 +1,159 @@
+"""Starts the upstream and the gateway, and stops both, whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from demo import customers
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = ROOT / "demo" / "extproc.yaml"
+DATA = ROOT / ".extproc" / "demo"
+# Datasette answers the gateway alone: whoever has no credential gets nothing, however they reach it.
+_DATASETTE = {"allow": {"id": "gateway"}, "databases": {"customers": {"allow_sql": {"id": "gateway"}}}}
+
+
+class NotReady(Exception):  # noqa: N818
+    """A part of the stack did not come up; the text says which and where to look."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running gateway. `ready` is what `extproc up --ready-file` wrote."""
+
+    config: Path
+    ready: dict[str, Any]
+    gateway: subprocess.Popen[bytes]
+
+    @property
+    def customers(self) -> str:
+        return str(self.ready["resources"]["customers"]["url"])
+
+    @property
+    def control(self) -> str:
+        return str(self.ready["control"])
+
+    def extproc(self, *arguments: str, token: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command of the gateway's as a user would."""
+        environ = {**os.environ, "EXTPROC_TOKEN": token} if token else dict(os.environ)
+        command = [sys.executable, "-m", "extproc.cli", *arguments, "-c", str(self.config)]
+        return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+
+    def token(self, *arguments: str) -> str:
+        result = self.extproc("dev", "token", *arguments)
+        if result.returncode != 0:
+            raise NotReady(result.stderr.strip())
+        return result.stdout.strip()
+
+
+@contextlib.contextmanager
+def running(*, free_ports: bool) -> Iterator[Stack]:
+    """The whole stack, ready to use. With `free_ports` beside whatever else runs; else on the ports of extproc.yaml."""
+    DATA.mkdir(parents=True, exist_ok=True, mode=0o700)
+    customers.ensure(DATA / "customers.db")
+    config = _on_free_ports() if free_ports else CONFIG
+    document = yaml.safe_load(config.read_text())
+    log_path = config.parent / "demo.log" if free_ports else DATA / "demo.log"
+    with contextlib.ExitStack() as stack, log_path.open("wb") as log:
+        upstream = stack.enter_context(_process(_datasette(document), log))
+        ready_file = DATA / f"ready-{os.getpid()}.json"
+        stack.callback(ready_file.unlink, missing_ok=True)
+        command = [sys.executable, "-m", "extproc.cli", "up", "-c", str(config), "--ready-file", str(ready_file)]
+        gateway = stack.enter_context(_process(command, log))
+        ready = _await_ready(ready_file, gateway, upstream, _port(document), log_path)
+        yield Stack(config, ready, gateway)
+
+
+def _on_free_ports() -> Path:
+    """A copy of extproc.yaml in a folder of its own, with every port replaced."""
+    folder = DATA / f"check-{os.getpid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    text = CONFIG.read_text()
+    for port in ("8080", "8081", "8082", "8083", "8090", "8001"):
+        text = text.replace(port, str(_free_port()))
+    text = text.replace("state_dir: ../.extproc", "state_dir: s").replace("../.extproc", str(ROOT / ".extproc"))
+    path = folder / "extproc.yaml"
+    path.write_text(text.replace("../rego", str(ROOT / "rego")))
+    return path
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _port(document: dict[str, Any]) -> int:
+    return int(document["resources"][0]["upstream"].rpartition(":")[2])
+
+
+def _datasette(document: dict[str, Any]) -> list[str]:
+    """Datasette's command, and the credential that opens it, made anew each time."""
+    secret = secrets.token_hex(32)
+    metadata = DATA / "datasette.json"
+    metadata.write_text(json.dumps(_DATASETTE))
+    datasette = str(Path(sys.executable).with_name("datasette"))
+    made = subprocess.run(  # noqa: S603
+        [datasette, "create-token", "gateway", "--secret", secret], capture_output=True, text=True, check=True
+    )
+    token = Path(document["credentials"]["datasette"]["file"])
+    token = token if token.is_absolute() else (CONFIG.parent / token).resolve()
+    token.touch(mode=0o600)
+    token.write_text(made.stdout.strip() + "\n")
+    settings = ["--setting", "default_page_size", "20", "--setting", "max_returned_rows", "1000"]
+    options = ["-h", "127.0.0.1", "-p", str(_port(document)), "--secret", secret, "-m", str(metadata), *settings]
+    return [datasette, "serve", "-i", str(DATA / "customers.db"), *options]
+
+
+@contextlib.contextmanager
+def _process(command: list[str], log: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that ends with this block: asked first, then killed."""
+    process = subprocess.Popen(  # noqa: S603
+        command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _await_ready(
+    ready_file: Path, gateway: subprocess.Popen[bytes], upstream: subprocess.Popen[bytes], port: int, log: Path
+) -> dict[str, Any]:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for name, process in (("the gateway", gateway), ("Datasette", upstream)):
+            if process.poll() is not None:
+                raise NotReady(f"{name} did not come up:\n{log.read_text()[-3000:]}")
+        if ready_file.exists() and _listens(port):
+            document: dict[str, Any] = json.loads(ready_file.read_text())
+            return document
+        time.sleep(0.05)
+    raise NotReady(f"not ready within 60 s; see {log}")
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.5):
+        return True
+    return False
