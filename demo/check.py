@@ -117,7 +117,9 @@ def fork(job: Job) -> tuple[bool, str]:
 def export(job: Job) -> tuple[bool, str]:
     """Held; the job's own actor may not approve; a data owner may; then all rows come, masked."""
     answers: list[httpx.Response] = []
-    thread = threading.Thread(target=lambda: answers.append(job.get("/customers/customers.csv?_stream=on")), daemon=True)
+    thread = threading.Thread(
+        target=lambda: answers.append(job.get("/customers/customers.csv?_stream=on")), daemon=True
+    )
     thread.start()
     approval = _pending(job)
     own = _approve(job, approval, job.stack.token("--person", "mona", "--group", "data-owners"))
@@ -136,7 +138,9 @@ def export(job: Job) -> tuple[bool, str]:
 def _pending(job: Job) -> dict[str, object]:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        listed = httpx.get(f"{job.stack.control}/v1/approvals?state=pending", headers=_bearer(job.owner), trust_env=False)
+        listed = httpx.get(
+            f"{job.stack.control}/v1/approvals?state=pending", headers=_bearer(job.owner), trust_env=False
+        )
         if listed.is_success and listed.json()["approvals"]:
             approval: dict[str, object] = listed.json()["approvals"][0]
             return approval

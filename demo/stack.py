@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from itsdangerous import URLSafeSerializer
 
 from demo import customers
 
@@ -51,7 +52,7 @@ class Stack:
         """Run a command of the gateway's as a user would."""
         environ = {**os.environ, "EXTPROC_TOKEN": token} if token else dict(os.environ)
         command = [sys.executable, "-m", "extproc.cli", *arguments, "-c", str(self.config)]
-        return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+        return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
 
     def token(self, *arguments: str) -> str:
         result = self.extproc("dev", "token", *arguments)
@@ -69,11 +70,11 @@ def running(*, free_ports: bool) -> Iterator[Stack]:
     document = yaml.safe_load(config.read_text())
     log_path = config.parent / "demo.log" if free_ports else DATA / "demo.log"
     with contextlib.ExitStack() as stack, log_path.open("wb") as log:
-        upstream = stack.enter_context(_process(_datasette(document), log))
+        upstream = stack.enter_context(_process(*_datasette(document), log))
         ready_file = DATA / f"ready-{os.getpid()}.json"
         stack.callback(ready_file.unlink, missing_ok=True)
         command = [sys.executable, "-m", "extproc.cli", "up", "-c", str(config), "--ready-file", str(ready_file)]
-        gateway = stack.enter_context(_process(command, log))
+        gateway = stack.enter_context(_process(command, {}, log))
         ready = _await_ready(ready_file, gateway, upstream, _port(document), log_path)
         yield Stack(config, ready, gateway)
 
@@ -102,29 +103,32 @@ def _port(document: dict[str, Any]) -> int:
     return int(document["resources"][0]["upstream"].rpartition(":")[2])
 
 
-def _datasette(document: dict[str, Any]) -> list[str]:
-    """Datasette's command, and the credential that opens it, made anew each time."""
+def _datasette(document: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
+    """Datasette's command and environment; and the credential that opens it, made anew each time."""
     secret = secrets.token_hex(32)
     metadata = DATA / "datasette.json"
     metadata.write_text(json.dumps(_DATASETTE))
     datasette = str(Path(sys.executable).with_name("datasette"))
-    made = subprocess.run(  # noqa: S603
-        [datasette, "create-token", "gateway", "--secret", secret], capture_output=True, text=True, check=True
-    )
-    token = Path(document["credentials"]["datasette"]["file"])
-    token = token if token.is_absolute() else (CONFIG.parent / token).resolve()
-    token.touch(mode=0o600)
-    token.write_text(made.stdout.strip() + "\n")
+    cookie = URLSafeSerializer(secret, "actor").dumps({"a": {"id": "gateway"}})
+    path = Path(document["credentials"]["datasette"]["file"])
+    path = path if path.is_absolute() else (CONFIG.parent / path).resolve()
+    path.touch(mode=0o600)
+    path.write_text(f"ds_actor={cookie}\n")
     settings = ["--setting", "default_page_size", "20", "--setting", "max_returned_rows", "1000"]
-    options = ["-h", "127.0.0.1", "-p", str(_port(document)), "--secret", secret, "-m", str(metadata), *settings]
-    return [datasette, "serve", "-i", str(DATA / "customers.db"), *options]
+    options = ["-h", "127.0.0.1", "-p", str(_port(document)), "-m", str(metadata), *settings]
+    return [datasette, "serve", "-i", str(DATA / "customers.db"), *options], {"DATASETTE_SECRET": secret}
 
 
 @contextlib.contextmanager
-def _process(command: list[str], log: Any) -> Iterator[subprocess.Popen[bytes]]:
+def _process(command: list[str], environ: dict[str, str], log: Any) -> Iterator[subprocess.Popen[bytes]]:
     """A process that ends with this block: asked first, then killed."""
-    process = subprocess.Popen(  # noqa: S603
-        command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, **environ},
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
     )
     try:
         yield process

@@ -21,7 +21,9 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _ADDRESS = re.compile(r"(?P<host>\[[0-9a-f:]+\]|[0-9a-zA-Z.-]+):(?P<port>[0-9]{1,5})")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "REPORT", "MKCOL", "QUERY"})
+METHODS = frozenset(
+    {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "REPORT", "MKCOL", "QUERY"}
+)
 ALGORITHMS = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 
 
@@ -301,5 +303,7 @@ def _absolute(config: Config, folder: Path) -> Config:
     state_dir = (folder / config.state_dir).resolve()
     if len(str(state_dir)) > 80:
         # sockaddr_un holds 108 bytes, and Envoy fails late and obscurely.
-        raise ConfigError(f"state_dir: expected a path of at most 80 characters (unix sockets lie in it); got {state_dir}")
+        raise ConfigError(
+            f"state_dir: expected a path of at most 80 characters (unix sockets lie in it); got {state_dir}"
+        )
     return config.model_copy(update={"policy": policy, "credentials": credentials, "state_dir": state_dir})

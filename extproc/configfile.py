@@ -14,7 +14,7 @@ class _Strict(yaml.SafeLoader):
 
     def compose_node(self, parent: Node, index: Any) -> Node:
         if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise yaml.composer.ComposerError(None, None, "aliases are not allowed here", mark)
         node: Node = super().compose_node(parent, index)
         if isinstance(node, yaml.MappingNode):

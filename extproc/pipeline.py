@@ -1,6 +1,6 @@
 """The order of things, for every protocol; no I/O, no clock of its own.
 
-request:   identify → describe → decide → record the attempt → hold → record the outcome → attach the credential → let go
+request:   identify → describe → decide → record the attempt → hold → attach the credential → record the outcome → let go
 response:  decide → redact → record → let go
 
 Both are generators: they yield only what truly waits (`extproc.waits`) and end with a result or a `Refusal`. Whoever
@@ -85,6 +85,7 @@ class Arrival:
     source: dict[str, JSON]
     read_body: Callable[[int], Generator[Any, Any, Operation]]
     long_wait: Callable[[float], Generator[Any, Any, None]]
+
 
 @dataclass(frozen=True, slots=True)
 class Release:
@@ -431,10 +432,9 @@ def look_again(question: Question, terms: HoldTerms, services: Services) -> Gene
     return decision
 
 
-def approval_request(
-    question: Question, decision: Decision, terms: HoldTerms, services: Services
-) -> ApprovalRequest:
+def approval_request(question: Question, decision: Decision, terms: HoldTerms, services: Services) -> ApprovalRequest:
     """One canonical object is hashed, shown and forwarded; what is shown is that object with secrets masked."""
+    operation = question.operation.canonical()
     canonical = {
         "identity": {
             "issuer": question.identity.issuer,
@@ -442,10 +442,10 @@ def approval_request(
             "claims": question.identity.stable_claims(),
         },
         "resource": question.arrival.resource.name,
-        "operation": question.operation.canonical(),
+        "operation": operation,
     }
     shown = masked({**canonical, "operation": question.operation.shown()}, services)
-    body = canonical["operation"].get("body") or {}
+    body = operation.get("body") or {}
     return ApprovalRequest(
         digest=hashlib.sha256(orjson.dumps(canonical, option=orjson.OPT_SORT_KEYS)).hexdigest(),
         session=question.session.id,

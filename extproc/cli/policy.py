@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
@@ -39,7 +40,7 @@ def check(path: Path, *, as_json: bool) -> None:
 @policy.command("eval")
 @config_option
 @click.argument("document", type=click.File("rb"))
-def evaluate(path: Path, document: click.utils.LazyFile) -> None:
+def evaluate(path: Path, document: BinaryIO) -> None:
     """Ask the policy about an input document (JSON; - for standard input). Exit 1 where it is no valid decision."""
     try:
         answer, revision = _engine(path).evaluate(document.read())

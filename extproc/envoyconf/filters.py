@@ -64,9 +64,7 @@ def local_replies(*, development: bool) -> api.hcm.LocalReplyConfig:
     }
     if development:
         fields["development"] = "true"
-    body = api.core.SubstitutionFormatString(
-        json_format=_struct(fields), content_type="application/problem+json"
-    )
+    body = api.core.SubstitutionFormatString(json_format=_struct(fields), content_type="application/problem+json")
     return api.hcm.LocalReplyConfig(mappers=[api.hcm.ResponseMapper(filter=not_ours, body_format_override=body)])
 
 

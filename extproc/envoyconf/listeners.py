@@ -66,9 +66,7 @@ def _listener(name: str, listen: str, hosts: list[api.route.VirtualHost], config
     )
 
 
-def _connection_manager(
-    name: str, hosts: list[api.route.VirtualHost], config: Config
-) -> api.hcm.HttpConnectionManager:
+def _connection_manager(name: str, hosts: list[api.route.VirtualHost], config: Config) -> api.hcm.HttpConnectionManager:
     escaped = api.hcm.HttpConnectionManagerPathWithEscapedSlashesAction
     underscores = api.core.HttpProtocolOptionsHeadersWithUnderscoresAction
     return api.hcm.HttpConnectionManager(

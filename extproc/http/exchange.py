@@ -184,7 +184,7 @@ class Exchange:
 
     # --- events
 
-    def _next(self) -> Generator[Wait, Any, HeadersArrived | Any]:
+    def _next(self) -> Generator[Wait, Any, Any]:
         event = yield NextEvent()
         direction = event.direction
         state = self.request if direction is Direction.REQUEST else self.response

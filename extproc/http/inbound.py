@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
+from extproc.errors import Refusal
 from extproc.http.canonical import REQUEST_IDS, STRIPPED, STRIPPED_WHEN_READ, HttpOperation
 from extproc.http.events import Command, Direction, PassBody, PassHeaders, PassTrailers
 from extproc.lane import Lane
@@ -14,7 +15,6 @@ from extproc.record.bodies import BodyRecord
 from extproc.redact.base import ByteFilter
 from extproc.redact.detectors import DETECTORS
 from extproc.redact.plan import plan
-from extproc.errors import Refusal
 from extproc.waits import Wait
 
 Steps = Generator[Command | Wait, Any, None]

@@ -106,12 +106,10 @@ class ResponseSide:
             key=services.mask_key,
         )
         extra = record_masks(head.media_type, services) if release.level == "redacted" else []
-        return Lane(
-            filters, sink, record_filters=extra, reserve=self._reserve, limit=release.limits.response_bytes
-        )
+        return Lane(filters, sink, record_filters=extra, reserve=self._reserve, limit=release.limits.response_bytes)
 
     def _filters(self, head: ResponseHead, release: Release) -> list[ByteFilter]:
-        """decode → mask → look for the credential. A body that must be read and cannot be is refused."""
+        """Decode → mask → look for the credential. A body that must be read and cannot be is refused."""
         filters: list[ByteFilter] = []
         if release.rules or self._permit.credential:
             decode = decoder(list(head.encodings))
@@ -163,4 +161,6 @@ class ResponseSide:
             "masked": dict(self._masks.counts) if self._masks else {},
             "duration_ms": round((self._services.clock() - self._began) * 1000, 3),
         }
-        return self._services.recorder.append(self._permit.session.id, self._permit.exchange, "exchange.closed", payload)
+        return self._services.recorder.append(
+            self._permit.session.id, self._permit.exchange, "exchange.closed", payload
+        )

@@ -69,7 +69,7 @@ def write(command: Command) -> bytes:
             _mutate(trailers.header_mutation, put, remove)
         case Answer(status, headers, payload, detail):
             answer = response.immediate_response
-            answer.status.code = status  # type: ignore[assignment]
+            answer.status.code = status
             _mutate(answer.headers, headers, ())
             answer.body = payload
             answer.details = detail

@@ -111,7 +111,7 @@ def _seconds(text: str, where: str) -> float:
 
 
 def _where(error: Exception) -> str:
-    """msgspec names types and the path; an enum's error quotes the value, which may come from a request."""
+    """Msgspec names types and the path; an enum's error quotes the value, which may come from a request."""
     text = str(error)
     path = text.rpartition(" - at `")[2].rstrip("`") if " - at `" in text else "$"
     if text.startswith("Object contains unknown field"):

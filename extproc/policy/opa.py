@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
-from opa_client.errors import OPAException
 from opa_client.opa_async import AsyncOpaClient
 
 from extproc.errors import ConfigError, Refusal
@@ -67,7 +66,7 @@ class OpaServer:
                 )
         except TimeoutError:
             raise Refusal("policy_timeout") from None
-        except (OPAException, aiohttp.ClientResponseError):
+        except aiohttp.ClientResponseError:
             raise Refusal("policy_error") from None  # the text may quote the input
         except (aiohttp.ClientError, OSError, ConnectionError):
             raise Refusal("policy_unavailable", retry_after=1) from None

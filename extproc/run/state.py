@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 from extproc.errors import ConfigError
+from extproc.privatefile import write_private
 
 _FOLDERS = ("run", "records", "keys", "metrics", "logs")
 
@@ -24,7 +25,7 @@ def prepare(state_dir: Path) -> None:
         folder.chmod(0o700)
     key = state_dir / "keys" / "mask.key"
     if not key.exists():
-        _write_private(key, secrets.token_bytes(32))
+        write_private(key, secrets.token_bytes(32))
 
 
 def lock(state_dir: Path) -> int:
@@ -43,14 +44,3 @@ def clear_metrics(state_dir: Path) -> None:
     folder = state_dir / "metrics"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    temporary = path.with_suffix(".new")
-    fd = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
-    try:
-        os.write(fd, content)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    temporary.replace(path)

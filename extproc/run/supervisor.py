@@ -39,9 +39,7 @@ class Supervisor:
             command = [sys.executable, "-m", "extproc.cli", *arguments, "-c", str(path)]
             return Child(name, command, environ=environ, beats=beats, on_death=self._forget)
 
-        self.workers = [
-            extproc(f"worker-{index}", "worker", "--index", str(index)) for index in range(config.workers)
-        ]
+        self.workers = [extproc(f"worker-{index}", "worker", "--index", str(index)) for index in range(config.workers)]
         self.others = [extproc("control", "control")]
         if config.identity.dev_issuer:
             self.others.append(extproc("issuer", "dev", "issuer", beats=False))
@@ -79,7 +77,7 @@ class Supervisor:
                 child.kill()
 
     def _forget(self, pid: int) -> None:
-        multiprocess.mark_process_dead(pid, str(self._config.state_dir / "metrics"))
+        multiprocess.mark_process_dead(pid, str(self._config.state_dir / "metrics"))  # type: ignore[no-untyped-call]
 
     def _await_ready(self) -> bool:
         deadline = time.monotonic() + _READY_WITHIN

@@ -26,12 +26,11 @@ from extproc.identity.keys import HttpKeyFetcher
 from extproc.identity.oidc import IssuerRule, OidcVerifier
 from extproc.metrics import PrometheusMeter
 from extproc.pipeline import Services
-from extproc.policy.base import PolicyEngine
+from extproc.policy.base import PolicyEngine, PolicyServer
 from extproc.policy.embedded import EmbeddedEngine
-from extproc.policy.opa import OpaEngine, OpaServer
 from extproc.record.log import SegmentLog
 from extproc.record.sessions import SqliteSessionBook
-from extproc.redact.detectors import mask_text
+from extproc.redact.text import mask
 from extproc.run.heartbeat import beat_forever
 from extproc.server.grpc_aio import GrpcTransport
 from extproc.server.perform import Performer
@@ -39,12 +38,6 @@ from extproc.server.perform import Performer
 log = logging.getLogger("extproc.worker")
 
 POLICY_RELOAD = 1.0  # seconds between looks at the policy's files
-
-
-def mask(text: str) -> str:
-    """Everything masked that a detector finds: for records, approvals and error texts."""
-    masked, _ = mask_text(text.encode("utf-8", "surrogatepass"))
-    return masked.decode("utf-8", "replace")
 
 
 def main(config: Config, index: int) -> None:
@@ -66,7 +59,10 @@ class Worker:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         boot = secrets.token_hex(4)
         recorder = SegmentLog(
-            config.state_dir / "records", f"worker-{self._index}-{boot}", clock=time.time, deadline=config.timeouts.record
+            config.state_dir / "records",
+            f"worker-{self._index}-{boot}",
+            clock=time.time,
+            deadline=config.timeouts.record,
         )
         verifier = OidcVerifier(issuer_rules(config), development=config.development)
         keys = HttpKeyFetcher(verifier)
@@ -160,12 +156,14 @@ def credentials(config: Config) -> Credentials:
     return Credentials(specs, os.environ)
 
 
-async def open_policy(config: Config, stack: contextlib.AsyncExitStack) -> tuple[PolicyEngine, OpaServer | None]:
+async def open_policy(config: Config, stack: contextlib.AsyncExitStack) -> tuple[PolicyEngine, PolicyServer | None]:
     """The engine that the configuration names. Raises `ConfigError`: a bad policy never starts."""
     if config.policy.engine == "embedded":
         if config.policy.path is None:
             raise ConfigError("policy.path: the embedded engine needs the folder of the policy")
         return EmbeddedEngine(Path(config.policy.path)), None
+    from extproc.policy.opa import OpaEngine, OpaServer  # noqa: PLC0415 - aiohttp, only where it is used
+
     server = await stack.enter_async_context(OpaServer(str(config.policy.url), config.policy.timeout))
     return OpaEngine(), server
 

@@ -67,7 +67,8 @@ class GrpcTransport:
                 ("grpc.http2.max_ping_strikes", 0),
             ]
         )
-        handler = grpc.stream_stream_rpc_method_handler(self._process)  # raw bytes: no (de)serializer
+        # Raw bytes: no (de)serializer.
+        handler: Any = grpc.stream_stream_rpc_method_handler(self._process)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler}),))
         server.add_generic_rpc_handlers((self._health.handler(),))
         server.add_insecure_port(self._address)
@@ -141,7 +142,7 @@ class GrpcTransport:
 
     async def _receive(self, context: Context, watch: Any) -> Event:
         watch.idle()
-        raw = await context.read()
+        raw: Any = await context.read()
         watch.step()
         if raw is grpc.aio.EOF:
             raise StreamEnded
@@ -158,6 +159,7 @@ class GrpcTransport:
     async def _linger(self, context: Context, watch: Any) -> None:
         """The exchange is done: it is Envoy's turn to end the stream."""
         watch.idle(_LINGER)
-        if await context.read() is grpc.aio.EOF:
+        raw: Any = await context.read()
+        if raw is grpc.aio.EOF:
             raise StreamEnded
         raise IllegalEvent("a message after the end")

@@ -43,7 +43,8 @@ class Performer:
                     raise Refusal("policy_unavailable")
                 return await self.policy.ask(document)
             case FetchKeys(issuer, kid):
-                return await self.keys.fetch(issuer, kid)
+                await self.keys.fetch(issuer, kid)
+                return None
             case OpenApproval(request):
                 return await self.approvals.open(request, request.created_at)
             case AwaitApproval(approval, until):

@@ -17,6 +17,7 @@ from extproc.http.events import BodyArrived, Command, Direction, Event, HeadersA
 from extproc.http.exchange import Exchange
 from extproc.model import JSON, Approval, Headers, Identity, Resource, Session
 from extproc.pipeline import Services
+from extproc.redact.text import mask
 from extproc.waits import (
     AskPolicy,
     AwaitApproval,
@@ -172,8 +173,6 @@ class Play:
     """One exchange under test."""
 
     def __init__(self, policy: Policy | None = None, resource: Resource = RESOURCE, desk: Desk | None = None) -> None:
-        from extproc.run.worker import mask
-
         self.recorder, self.meter, self.policy = MemoryRecorder(), Meter(), policy or Policy()
         self.desk = desk or Desk()
         self.left: list[str] = []

@@ -20,7 +20,9 @@ GOOD: dict[str, Any] = {
     },
     "policy": {"path": "rego"},
     "credentials": {"app": {"kind": "bearer", "env": "APP_TOKEN"}},
-    "resources": [{"name": "app", "hosts": ["app.localhost"], "upstream": "http://127.0.0.1:9000", "credential": "app"}],
+    "resources": [
+        {"name": "app", "hosts": ["app.localhost"], "upstream": "http://127.0.0.1:9000", "credential": "app"}
+    ],
 }
 
 

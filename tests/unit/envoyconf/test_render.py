@@ -15,7 +15,13 @@ from extproc.run import envoy
 from tests.unit.test_config import GOOD, written
 
 RESOURCES = [
-    {"name": "full", "hosts": ["full.localhost"], "upstream": "http://127.0.0.1:9000", "credential": "app", "port": 8090},
+    {
+        "name": "full",
+        "hosts": ["full.localhost"],
+        "upstream": "http://127.0.0.1:9000",
+        "credential": "app",
+        "port": 8090,
+    },
     {"name": "thin", "hosts": ["thin.localhost"], "upstream": "https://example.test", "bodies": "headers_only"},
     {"name": "sock", "hosts": ["sock.localhost"], "upstream": "http://upstream.test:81", "upgrades": ["websocket"]},
 ]
@@ -40,7 +46,12 @@ def nodes(node: Any, key: str) -> Iterator[Any]:
 
 
 def managers(document: dict[str, Any]) -> list[dict[str, Any]]:
-    filters = [f for listener in document["staticResources"]["listeners"] for c in listener["filterChains"] for f in c["filters"]]
+    filters = [
+        f
+        for listener in document["staticResources"]["listeners"]
+        for c in listener["filterChains"]
+        for f in c["filters"]
+    ]
     return [f["typedConfig"] for f in filters]
 
 

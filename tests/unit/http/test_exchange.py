@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
@@ -31,7 +33,7 @@ HOLD = {"action": "hold", "reason": "big", "rule": "export", "hold": {"approvers
 MASK = {"action": "allow", "redact": [{"detect": ["ssn", "email"]}]}
 
 
-def code_of(commands: list[object]) -> str:
+def code_of(commands: Sequence[object]) -> str:
     (answer,) = commands
     assert isinstance(answer, Answer)
     document = orjson.loads(answer.body)
@@ -39,7 +41,7 @@ def code_of(commands: list[object]) -> str:
     return str(document["type"]).rpartition(":")[2]
 
 
-def body_of(commands: list[object], direction: object = RESPONSE) -> bytes:
+def body_of(commands: Sequence[object], direction: object = RESPONSE) -> bytes:
     return b"".join(c.data for c in commands if isinstance(c, PassBody) and c.direction is direction)
 
 
@@ -269,7 +271,7 @@ def test_what_could_be_read_in_two_ways_is_refused(path: str) -> None:
         ({"content_type": "text/plain", "location": "http://evil.example/"}, "location_refused"),
     ],
 )
-def test_responses_that_cannot_be_let_go_are_refused(named: dict[str, str], code: str) -> None:
+def test_responses_that_cannot_be_let_go_are_refused(named: dict[str, Any], code: str) -> None:
     play = Play(Policy(MASK))
     play >> ask()
     assert code_of(play >> reply(**named)) == code
@@ -337,7 +339,7 @@ def test_envoys_own_reply_while_the_body_is_read_passes_and_decides_nothing() ->
         [reply("404"), ask()],
     ],
 )
-def test_events_that_the_table_does_not_name_are_illegal(events: list[object]) -> None:
+def test_events_that_the_table_does_not_name_are_illegal(events: Sequence[object]) -> None:
     play = Play()
     with pytest.raises(IllegalEvent):
         for event in events:

@@ -19,9 +19,15 @@ GOOD: list[dict[str, Any]] = [
     {"action": "allow"},
     {"action": "deny", "reason": "no", "rule": "x", "status": 451},
     {"action": "hold", "hold": {"approvers": ["group:owners"]}},
-    {"action": "hold", "hold": {"approvers": ["a"], "min": 2, "timeout": "1h", "grant": "2h", "scope": "s", "justify": True}},
+    {
+        "action": "hold",
+        "hold": {"approvers": ["a"], "min": 2, "timeout": "1h", "grant": "2h", "scope": "s", "justify": True},
+    },
     {"action": "allow", "inspect": ["request_body", "response"]},
-    {"action": "allow", "redact": [{"detect": ["ssn"], "strategy": "hash"}, {"fields": ["email"], "columns": ["email"]}]},
+    {
+        "action": "allow",
+        "redact": [{"detect": ["ssn"], "strategy": "hash"}, {"fields": ["email"], "columns": ["email"]}],
+    },
     {"action": "allow", "limits": {"response_bytes": 0, "session_bytes": 10}, "record": "metadata"},
 ]
 BAD: list[Any] = [
@@ -73,7 +79,9 @@ def test_what_is_no_json_is_a_refusal(answer: bytes) -> None:
 def test_the_schema_and_the_reader_agree() -> None:
     validator = jsonschema.Draft7Validator(SCHEMA)
     assert [answer for answer in GOOD if not validator.is_valid(answer)] == []
-    assert [answer for answer in BAD if validator.is_valid(answer) and answer != {"action": "allow", "redact": [{}]}] == []
+    assert [
+        answer for answer in BAD if validator.is_valid(answer) and answer != {"action": "allow", "redact": [{}]}
+    ] == []
 
 
 def test_the_schema_names_every_detector() -> None:
@@ -93,7 +101,10 @@ def test_a_window_needs_a_scope() -> None:
 
 def test_mask_rules_keep_their_strategy() -> None:
     answer = {"action": "allow", "redact": [{"detect": ["ssn"], "strategy": "token"}, {"fields": ["a"]}]}
-    assert read_decision(orjson.dumps(answer), "").redact == (MaskRule(("ssn",), strategy="token"), MaskRule(fields=("a",)))
+    assert read_decision(orjson.dumps(answer), "").redact == (
+        MaskRule(("ssn",), strategy="token"),
+        MaskRule(fields=("a",)),
+    )
 
 
 def test_a_complaint_quotes_no_value() -> None:

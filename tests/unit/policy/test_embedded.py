@@ -43,7 +43,9 @@ def test_input_that_is_no_json_is_a_refusal(tmp_path: Path) -> None:
         engine(tmp_path, 'decision := {"action": "allow"}').evaluate(b"{")
 
 
-@pytest.mark.parametrize("call", ['http.send({"url": "x"})', 'crypto.sha256("x")', "io.jwt.decode(input.t)", "opa.runtime()"])
+@pytest.mark.parametrize(
+    "call", ['http.send({"url": "x"})', 'crypto.sha256("x")', "io.jwt.decode(input.t)", "opa.runtime()"]
+)
 def test_a_builtin_that_the_engine_lacks_is_refused_at_load(tmp_path: Path, call: str) -> None:
     with pytest.raises(ConfigError, match=r"policy\.rego:3"):
         engine(tmp_path, f'\nhelper if {call}\n\ndecision := {{"action": "allow"}} if helper')
@@ -51,7 +53,7 @@ def test_a_builtin_that_the_engine_lacks_is_refused_at_load(tmp_path: Path, call
 
 def test_the_policys_own_functions_are_no_builtins(tmp_path: Path) -> None:
     (tmp_path / "lib.rego").write_text("package extproc.lib\n\ntwice(x) := x * 2")
-    made = engine(tmp_path, "import data.extproc.lib as l\n\nown(x) := x\n\ndecision := {\"n\": l.twice(own(2))}")
+    made = engine(tmp_path, 'import data.extproc.lib as l\n\nown(x) := x\n\ndecision := {"n": l.twice(own(2))}')
     assert json.loads(made.evaluate(b"{}")[0]) == {"n": 4}
 
 
@@ -82,7 +84,9 @@ def test_a_changed_policy_is_taken_and_a_broken_one_is_not(tmp_path: Path) -> No
 
 
 def test_data_is_part_of_the_revision(tmp_path: Path) -> None:
-    made = engine(tmp_path, 'decision := {"action": data.extproc_settings.wish}', '{"extproc_settings": {"wish": "deny"}}')
+    made = engine(
+        tmp_path, 'decision := {"action": data.extproc_settings.wish}', '{"extproc_settings": {"wish": "deny"}}'
+    )
     assert json.loads(made.evaluate(b"{}")[0]) == {"action": "deny"}
     (tmp_path / "data.json").write_text('{"extproc_settings": {"wish": "allow"}}')
     assert EmbeddedEngine(tmp_path).revision != made.revision

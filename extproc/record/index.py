@@ -1,0 +1,237 @@
+"""
+What the logs hold, by session and exchange, in SQLite. Nothing stands only here: a lost index is built again.
+
+It also remembers how far it has read each log, and the hash there. A log that later is shorter, or does not link to
+that hash, was changed: a problem, kept until the index file is removed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from extproc.model import JSON
+from extproc.record.cursor import Files, Head, Problem, read_on, shrunk, start_of
+from extproc.record.facts import facts_of
+from extproc.record.segment import Record, segments
+
+_GROUP: Final = 2000  # events in one transaction
+_FORMAT: Final = 1
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS logs (
+    log TEXT PRIMARY KEY, segment INTEGER NOT NULL, offset INTEGER NOT NULL, seq INTEGER NOT NULL, hash BLOB NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS problems (
+    file TEXT NOT NULL, offset INTEGER NOT NULL, what TEXT NOT NULL, PRIMARY KEY (file, offset, what)
+) STRICT;
+CREATE TABLE IF NOT EXISTS sessions (
+    session TEXT PRIMARY KEY, first REAL NOT NULL, last REAL NOT NULL,
+    issuer TEXT, subject TEXT, actor TEXT, resource TEXT
+) STRICT;
+CREATE INDEX IF NOT EXISTS sessions_by_last ON sessions (last);
+CREATE TABLE IF NOT EXISTS exchanges (
+    session TEXT NOT NULL, exchange TEXT NOT NULL, log TEXT NOT NULL, first REAL NOT NULL, last REAL NOT NULL,
+    first_segment INTEGER NOT NULL, first_offset INTEGER NOT NULL, last_segment INTEGER NOT NULL,
+    last_offset INTEGER NOT NULL, summary TEXT, action TEXT, outcome TEXT, status INTEGER, held INTEGER,
+    bytes_in INTEGER, bytes_out INTEGER, PRIMARY KEY (session, exchange, log)
+) STRICT, WITHOUT ROWID;
+"""
+_DROP: Final = "DROP TABLE IF EXISTS logs; DROP TABLE IF EXISTS sessions; DROP TABLE IF EXISTS exchanges;"
+_PUT_SESSION: Final = """
+INSERT INTO sessions VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET
+    first = min(first, ?2), last = max(last, ?2), issuer = coalesce(?3, issuer), subject = coalesce(?4, subject),
+    actor = coalesce(?5, actor), resource = coalesce(?6, resource)
+"""
+_PUT_EXCHANGE: Final = """
+INSERT INTO exchanges VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+ON CONFLICT DO UPDATE SET
+    last = ?4, last_segment = ?5, last_offset = ?6, summary = coalesce(?7, summary), action = coalesce(?8, action),
+    outcome = coalesce(?9, outcome), status = coalesce(?10, status), held = coalesce(?11, held),
+    bytes_in = coalesce(?12, bytes_in), bytes_out = coalesce(?13, bytes_out)
+"""
+_SESSIONS: Final = """
+SELECT s.session, coalesce(issuer, ''), coalesce(subject, ''), coalesce(actor, ''), coalesce(resource, ''),
+    s.first, s.last, count(*), count(*) FILTER (WHERE outcome NOT IN ('released', 'aborted')), coalesce(sum(held), 0),
+    coalesce(sum(bytes_out), 0)
+FROM (
+    SELECT * FROM sessions WHERE (?1 IS NULL OR session = ?1) AND (?2 IS NULL OR resource = ?2)
+    ORDER BY last DESC, session LIMIT ?3
+) AS s JOIN exchanges USING (session) GROUP BY session ORDER BY s.last DESC, s.session
+"""
+_EXCHANGES: Final = """
+SELECT session, exchange, first, last, coalesce(summary, ''), coalesce(action, ''), coalesce(outcome, ''),
+    coalesce(status, 0), coalesce(held, 0), coalesce(bytes_in, 0), coalesce(bytes_out, 0)
+FROM exchanges WHERE session = ? ORDER BY first, exchange
+"""
+_PLACES: Final = """
+SELECT log, min(first_segment << 40 | first_offset), max(last_segment << 40 | last_offset) FROM exchanges
+WHERE session = ?1 AND (?2 IS NULL OR exchange = ?2) GROUP BY log ORDER BY log
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A session in a list. Times are epoch seconds; `bytes_out` went to the client. "-": refused without a session."""
+
+    session: str
+    issuer: str
+    subject: str
+    actor: str
+    resource: str
+    first: float
+    last: float
+    requests: int
+    refused: int
+    held: int
+    bytes_out: int
+
+    def document(self) -> dict[str, JSON]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeRow:
+    """
+    An exchange in a list. `action` is policy's; `outcome` is "released", "aborted", the code of a refusal, or empty
+    while it goes on; `status` is that of the response or the refusal, 0 while unknown.
+    """
+
+    session: str
+    exchange: str
+    first: float
+    last: float
+    summary: str
+    action: str
+    outcome: str
+    status: int
+    held: int
+    bytes_in: int
+    bytes_out: int
+
+    def document(self) -> dict[str, JSON]:
+        return {**asdict(self), "held": bool(self.held)}
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a log has events of a session: the first and the last of them, each as segment and offset."""
+
+    log: str
+    first: tuple[int, int]
+    last: tuple[int, int]
+
+
+class Index:
+    """Used from one thread; several processes may update it at once. Raises `sqlite3.Error`, `OSError`."""
+
+    def __init__(self, path: Path, records_dir: Path) -> None:
+        self._records = records_dir
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=10.0)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        if self._db.execute("PRAGMA user_version").fetchone()[0] != _FORMAT:
+            self._db.executescript(_DROP)
+        self._db.executescript(f"{_SCHEMA} PRAGMA user_version = {_FORMAT};")
+
+    def close(self) -> None:
+        self._db.close()
+
+    # --- reading the logs
+
+    def update(self) -> int:
+        """Read what the logs have gained; how many events that were."""
+        heads = self.heads()  # before the files: another process may be further than an older look at the folder
+        found = segments(self._records)
+        problems = [p for log, head in heads.items() if (p := shrunk(log, head, found.get(log, []))) is not None]
+        if problems:
+            self._start_over(problems)
+        return sum(self._update_log(log, files) for log, files in found.items())
+
+    def _start_over(self, problems: list[Problem]) -> None:
+        with self._writing():
+            for problem in problems:
+                self._put_problem(problem)
+            self._db.execute("DELETE FROM logs")
+            self._db.execute("DELETE FROM sessions")
+            self._db.execute("DELETE FROM exchanges")
+
+    def _update_log(self, log: str, files: Files) -> int:
+        count = 0
+        while True:
+            with self._writing():
+                before = head = self.heads().get(log, start_of(log))
+                for item, head in islice(read_on(before, files), _GROUP):
+                    if isinstance(item, Record):
+                        self._put(log, head.segment, item)
+                        count += 1
+                    elif isinstance(item, Problem):
+                        self._put_problem(item)
+                if head == before:
+                    return count
+                place = (log, head.segment, head.offset, head.seq, head.hash)
+                self._db.execute("INSERT OR REPLACE INTO logs VALUES (?, ?, ?, ?, ?)", place)
+
+    def _put(self, log: str, segment: int, record: Record) -> None:
+        event = record.event
+        if event.exchange == "-":
+            return  # the log's own notes
+        facts = facts_of(event)
+        resource = facts.resource if event.session != "-" else None
+        self._db.execute(_PUT_SESSION, (event.session, event.time, facts.issuer, facts.subject, facts.actor, resource))
+        place = (event.session, event.exchange, log, event.time, segment, record.offset)
+        said = (facts.summary, facts.action, facts.outcome, facts.status, facts.held, facts.bytes_in, facts.bytes_out)
+        self._db.execute(_PUT_EXCHANGE, (*place, *said))
+
+    def _put_problem(self, problem: Problem) -> None:
+        row = (problem.file, problem.offset, problem.what)
+        self._db.execute("INSERT OR IGNORE INTO problems VALUES (?, ?, ?)", row)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    # --- queries
+
+    def heads(self) -> dict[str, Head]:
+        """How far each log was read."""
+        rows = self._db.execute("SELECT log, segment, offset, seq, hash FROM logs ORDER BY log")
+        return {row[0]: Head(*row[1:]) for row in rows}
+
+    def problems(self) -> list[Problem]:
+        rows = self._db.execute("SELECT file, offset, what FROM problems ORDER BY file, offset, what")
+        return [Problem(*row) for row in rows]
+
+    def sessions(self, *, resource: str | None = None, limit: int = 50) -> list[SessionRow]:
+        """The latest first."""
+        return self._sessions(None, resource, limit)
+
+    def session(self, session: str) -> SessionRow | None:
+        return next(iter(self._sessions(session, None, 1)), None)
+
+    def _sessions(self, session: str | None, resource: str | None, limit: int) -> list[SessionRow]:
+        rows = self._db.execute(_SESSIONS, (session, resource, limit))
+        return [SessionRow(*row) for row in rows]
+
+    def exchanges(self, session: str) -> list[ExchangeRow]:
+        """In the order in which they began."""
+        rows = self._db.execute(_EXCHANGES, (session,))
+        return [ExchangeRow(*row) for row in rows]
+
+    def spans(self, session: str, exchange: str | None = None) -> list[Span]:
+        """Where to read a session's events, or those of one exchange."""
+        rows = self._db.execute(_PLACES, (session, exchange))
+        return [Span(log, divmod(first, 1 << 40), divmod(last, 1 << 40)) for log, first, last in rows]
