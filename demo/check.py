@@ -160,13 +160,13 @@ def _bearer(token: str) -> dict[str, str]:
 
 def session(job: Job) -> tuple[bool, str]:
     listed = json.loads(job.stack.extproc("sessions", "list", "--json").stdout)["sessions"]
-    mine = next(item for item in listed if item["id"] != "-" and item["requests"] >= 4)
-    replayed = job.stack.extproc("sessions", "replay", mine["id"], "--json")
+    mine = next(item for item in listed if item["session"] != "-" and item["requests"] >= 4)
+    replayed = job.stack.extproc("sessions", "replay", mine["session"], "--json")
     exchanges = json.loads(replayed.stdout)["exchanges"]
     verified = job.stack.extproc("sessions", "verify")
     found = leaked(replayed.stdout)
     good = verified.returncode == 0 and len(exchanges) >= 4 and not found and job.token not in replayed.stdout
-    happened = f"{mine['id']}, {len(exchanges)} exchanges, {found} originals, verify exits {verified.returncode}"
+    happened = f"{mine['session']}, {len(exchanges)} exchanges, {found} originals, verify exits {verified.returncode}"
     return good, happened
 
 

@@ -19,14 +19,14 @@ def token_of(headers: Headers) -> str:
     """
     The token of the one Authorization header.
 
-    Raises `Refusal`: identity_missing (no header), identity_ambiguous (more than one), identity_invalid (anything that
-    is not one token in one of the two forms, or over 16 KiB). No text of the header stands in an error.
+    Raises `Refusal`: identity_missing (no header, or an empty one), identity_ambiguous (several), identity_invalid
+    (anything that is not one token in one of the two forms, or over 16 KiB). No text of the header stands in an error.
     """
     values = headers.get_all(b"authorization")
-    if not values:
-        raise Refusal("identity_missing")
     if len(values) > 1:
         raise Refusal("identity_ambiguous", "more than one Authorization header")
+    if not values or not values[0]:
+        raise Refusal("identity_missing")
     value = values[0]
     if len(value) > _MAX_HEADER:
         _invalid("the Authorization header is too long")

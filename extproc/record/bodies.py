@@ -23,6 +23,8 @@ _TEXT_TYPES: Final = frozenset({
     "application/toml", "application/x-ndjson", "application/x-www-form-urlencoded", "application/x-yaml",
     "application/xml", "application/yaml",
 })  # fmt: skip
+# ASCII keeps its bytes in these; in others (UTF-16) detectors are blind, so nothing of a body may be kept.
+_CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin1", "windows-1252"})
 _TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,64}/[a-z0-9!#$&^_.+-]{1,64}")  # RFC 6838, 4.2
 
 
@@ -54,8 +56,8 @@ class BodyRecord:
         self._names = (session, exchange, kind)
         self._clock = clock
         self._media_type = media_type_of(media_type)
-        self._limit = limit if level != "metadata" and is_text(self._media_type) else 0
-        self._hmac = hmac.new(key, repr(self._names).encode(), hashlib.sha256)
+        self._limit = limit if level != "metadata" and is_text(media_type) else 0
+        self._hmac = hmac.new(key, b"extproc.body.1\0" + repr(self._names).encode(), hashlib.sha256)
         self._kept = bytearray()  # released, to be recorded, not yet in an event
         self._counted = 0  # released behind them, only to be counted, not yet in an event
         self._offset = 0  # of what is not yet in an event
@@ -159,9 +161,14 @@ def media_type_of(header: bytes) -> str:
     return text if _TYPE.fullmatch(text) else ""
 
 
-def is_text(media_type: str) -> bool:
-    """Whether bodies of that type are recorded in full. A type that nobody can mask must not be among them."""
-    return media_type.startswith("text/") or media_type in _TEXT_TYPES or media_type.endswith(("+json", "+xml"))
+def is_text(header: bytes) -> bool:
+    """Whether bodies of that Content-Type are recorded in full. Nothing that masking refuses may be among them."""
+    name = media_type_of(header)
+    parameters = (part.partition("=") for part in header.lower().decode("latin-1").split(";")[1:])
+    charsets = {value.strip().strip("\"'") for key, _, value in parameters if key.strip() == "charset"}
+    if not charsets <= _CHARSETS:
+        return False
+    return name.startswith("text/") or name in _TEXT_TYPES or name.endswith(("+json", "+xml"))
 
 
 # One context for the process: bodies are recorded on the event loop's thread only.

@@ -128,13 +128,13 @@ class Span:
 
 
 class Index:
-    """Used from one thread; several processes may update it at once. Raises `sqlite3.Error`, `OSError`."""
+    """Used by one thread at a time; several processes may update it at once. Raises `sqlite3.Error`, `OSError`."""
 
     def __init__(self, path: Path, records_dir: Path) -> None:
         self._records = records_dir
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=10.0)
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=10.0, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         if self._db.execute("PRAGMA user_version").fetchone()[0] != _FORMAT:

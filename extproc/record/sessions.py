@@ -58,6 +58,8 @@ class SqliteSessionBook:
         self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
+        # A checkpoint syncs, on the loop: at SQLite's 1000 pages it takes 4 ms, at these 1 ms, as much in all.
+        self._db.execute("PRAGMA wal_autocheckpoint = 250")
         self._db.execute(_SCHEMA)
         self._db.execute("PRAGMA busy_timeout = 0")
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from extproc.redact.detectors import compile_bytes
 
-BULK_DEPTH: Final = 6
+BULK_DEPTH: Final = 4
 _BODY: Final = rb'(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*'
 _NUMBER: Final = rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 _SPACE: Final = rb"[ \t\n\r]*"

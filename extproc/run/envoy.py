@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
-
-import httpx
 
 from extproc.errors import ConfigError
 
@@ -40,26 +41,39 @@ def command(path: Path) -> list[str]:
 
 
 class Admin:
-    """Envoy's admin interface. Every call answers within a second or raises `httpx.HTTPError`."""
+    """Envoy's admin interface. Every call answers within a second or raises `OSError`."""
 
-    def __init__(self, socket: Path) -> None:
-        self._client = httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(socket)), base_url="http://admin", timeout=1.0, trust_env=False
-        )
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
     def ready(self, workers: int) -> bool:
         """Listening, and every worker answers its health check."""
         try:
-            if self._client.get("/ready").text.strip() != "LIVE":
+            if self._ask("GET", "/ready").strip() != "LIVE":
                 return False
-            stats = self._client.get("/stats", params={"filter": "extproc_workers.membership_healthy"}).text
-        except httpx.HTTPError:
+            stats = self._ask("GET", "/stats?filter=extproc_workers.membership_healthy")
+        except (OSError, http.client.HTTPException):
             return False
         return stats.strip().endswith(f": {workers}")
 
     def stop_listening(self) -> None:
         """New connections are refused; those that are open go on."""
-        self._client.post("/drain_listeners")
+        self._ask("POST", "/drain_listeners")
 
-    def close(self) -> None:
-        self._client.close()
+    def _ask(self, method: str, path: str) -> str:
+        with contextlib.closing(_UnixConnection(self._path)) as connection:
+            connection.request(method, path)
+            return connection.getresponse().read().decode()
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("admin", timeout=1.0)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))

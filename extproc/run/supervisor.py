@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import logging
 import os
@@ -111,9 +112,8 @@ class Supervisor:
 
     def _shut_down(self) -> None:
         """First no new connections, then the workers answer what they hold, and Envoy delivers it; then the rest."""
-        with contextlib.suppress(httpx.HTTPError):
+        with contextlib.suppress(OSError, http.client.HTTPException):
             self._admin.stop_listening()
-        self._admin.close()
         _stop(self.workers, self._config.timeouts.drain + 4)
         _stop([self.envoy, *self.others], 5)
 

@@ -97,7 +97,6 @@ class Bench:
         while not admin.ready(1):
             assert time.monotonic() < deadline, (self.home / "envoy.log").read_text()
             time.sleep(0.02)
-        admin.close()
         return self
 
     def stop(self) -> None:

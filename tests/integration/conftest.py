@@ -1,13 +1,21 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
+import tempfile
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from tests.integration.gateway import Gateway
+from tests.integration.gateway import ROOT, Gateway, free_port
 from tests.integration.upstream import Upstream
+
+OPA = ROOT / ".tools" / "bin" / "opa"
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +49,47 @@ def gateways(_upstream: Upstream) -> Iterator[Callable[..., Gateway]]:
             return made[key]
 
         yield start
+
+
+@pytest.fixture(scope="module")
+def opa_server() -> Iterator[Callable[[str], str]]:
+    """Starts a real OPA with a policy; gives its URL. Skipped where OPA was not built, but never in CI."""
+    if not OPA.exists():
+        if os.environ.get("EXTPROC_REQUIRE_OPA"):
+            pytest.fail(f"{OPA} is missing, and CI insists on it")
+        pytest.skip("no OPA here: it is built where Go is at hand")
+    with contextlib.ExitStack() as stack:
+        made: dict[str, str] = {}
+
+        def start(policy: str) -> str:
+            if policy not in made:
+                made[policy] = stack.enter_context(_opa(policy))
+            return made[policy]
+
+        yield start
+
+
+@contextlib.contextmanager
+def _opa(policy: str) -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="xo-") as folder:
+        path = Path(folder) / "policy.rego"
+        path.write_text(policy)
+        address = f"127.0.0.1:{free_port()}"
+        command = [str(OPA), "run", "--server", "--addr", address, "--disable-telemetry", "--log-level", "error", str(path)]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            _await_health(f"http://{address}/health")
+            yield f"http://{address}"
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _await_health(url: str) -> None:
+    deadline = time.monotonic() + 10
+    while True:
+        with contextlib.suppress(httpx.HTTPError):
+            if httpx.get(url, trust_env=False).is_success:
+                return
+        assert time.monotonic() < deadline, "OPA did not come up"
+        time.sleep(0.05)

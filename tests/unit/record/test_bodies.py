@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import zstandard
 
-from extproc.model import JSON, RecordLevel
+from extproc.model import JSON, MaskRule, RecordLevel
 from extproc.record import bodies
 from extproc.record.bodies import PIECE, BodyRecord, is_text, media_type_of
+from extproc.redact.detectors import DETECTORS
+from extproc.redact.plan import plan
 
 
 class Memory:
@@ -141,6 +143,7 @@ def test_beyond_the_limit_bytes_are_only_counted_and_hashed() -> None:
     [
         (b"image/png", "full"), (b"application/octet-stream", "full"), (b"application/zip", "redacted"),
         (b"application/x-git-upload-pack-result", "full"), (b"", "full"), (b"text/plain", "metadata"),
+        (b"text/plain; charset=utf-16", "full"),
     ],
 )  # fmt: skip
 def test_binary_bodies_and_metadata_leave_no_byte_in_the_record(media_type: bytes, level: RecordLevel) -> None:
@@ -179,5 +182,18 @@ def test_a_header_is_not_recorded_beyond_its_media_type() -> None:
     assert media_type_of(b"Application/JSON; token=abc") == "application/json"
     assert media_type_of(b"not a type") == ""
     assert media_type_of(b"text/" + b"a" * 100) == ""
-    assert is_text("application/problem+json")
-    assert not is_text("application/vnd.ms-excel")
+    assert is_text(b"application/problem+json; charset=UTF-8")
+    assert not is_text(b"application/vnd.ms-excel")
+
+
+def test_whatever_is_recorded_in_full_can_be_masked() -> None:
+    types = [*sorted(bodies._TEXT_TYPES), "text/plain", "text/x-new", "image/svg+xml", "a/b+json", "", "image/png", "x"]
+    charsets = [*sorted(bodies._CHARSETS), '"utf-8"', "utf-16", "utf-7", "ibm037", "'utf-16le'", ""]
+    headers = [
+        f"{name}{mark}{charset}" for name in types for mark in ("; charset=", ";Charset =") for charset in charsets
+    ]
+    recorded = [header.encode() for header in [*types, *headers] if is_text(header.encode())]
+    assert len(recorded) > 100
+    assert not any(b"utf-16" in header for header in recorded)
+    for header in recorded:
+        assert plan((MaskRule(detect=tuple(DETECTORS)),), header, key=b"k")

@@ -1,0 +1,101 @@
+"""A resource's credential: from where, in which header, and never in a text."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+
+import pytest
+
+from extproc.credential.provider import Credentials, CredentialSpec
+from extproc.errors import Refusal
+
+SECRET = "planted-5f1e0c77"
+
+
+def spec(kind: str = "bearer", *, file: Path | None = None, username: str = "", header: str = "") -> CredentialSpec:
+    return CredentialSpec(kind, "" if file else "TOKEN", file, username, header or "authorization")  # type: ignore[arg-type]
+
+
+def one(made: CredentialSpec, value: str | None = SECRET) -> Credentials:
+    return Credentials({"app": made}, {} if value is None else {"TOKEN": value})
+
+
+def test_bearer() -> None:
+    got = one(spec()).get("app")
+    assert (got.header, got.value) == (b"authorization", f"Bearer {SECRET}".encode())
+    assert got.secrets == (SECRET.encode(),)
+
+
+def test_basic_names_both_forms_of_its_secret() -> None:
+    got = one(spec("basic", username="bot")).get("app")
+    encoded = base64.b64encode(f"bot:{SECRET}".encode())
+    assert (got.header, got.value) == (b"authorization", b"Basic " + encoded)
+    assert got.secrets == (SECRET.encode(), encoded)
+
+
+def test_a_header_of_its_own_has_a_name_in_lower_case() -> None:
+    got = one(spec("header", header="X-Api-Key")).get("app")
+    assert (got.header, got.value, got.secrets) == (b"x-api-key", SECRET.encode(), (SECRET.encode(),))
+
+
+def test_a_trailing_line_break_does_not_count(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(SECRET + "\r\n")
+    assert one(spec(file=file)).get("app").secrets == (SECRET.encode(),)
+
+
+@pytest.mark.parametrize("value", [None, "", "\n", f"{SECRET}\nx-evil: 1", f"{SECRET}\0x", f"a\r{SECRET}"])
+def test_what_makes_no_header_is_unavailable_and_never_quoted(value: str | None) -> None:
+    with pytest.raises(Refusal) as refused:
+        one(spec(), value).get("app")
+    assert refused.value.code.name == "credential_unavailable"
+    assert "app" in str(refused.value)
+    assert SECRET not in str(refused.value)
+
+
+def test_an_unknown_name_and_a_missing_file_are_unavailable(tmp_path: Path) -> None:
+    for credentials, name in ((one(spec()), "other"), (one(spec(file=tmp_path / "none")), "app")):
+        with pytest.raises(Refusal) as refused:
+            credentials.get(name)
+        assert refused.value.code.name == "credential_unavailable"
+        assert str(tmp_path) not in str(refused.value)
+
+
+def test_a_file_that_is_replaced_is_read_again(tmp_path: Path) -> None:
+    file, new = tmp_path / "token", tmp_path / "new"
+    file.write_text("first1")
+    credentials = one(spec(file=file))
+    assert credentials.get("app").secrets == (b"first1",)
+    new.write_text("second")  # of the same size, as rotated tokens are
+    new.replace(file)
+    assert credentials.get("app").secrets == (b"second",)
+
+
+def test_a_file_that_is_written_in_place_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("first1")
+    credentials = one(spec(file=file))
+    credentials.get("app")
+    file.write_text("second")
+    os.utime(file, ns=(1, file.stat().st_mtime_ns + 1))
+    assert credentials.get("app").secrets == (b"second",)
+
+
+def test_a_file_that_is_gone_is_unavailable_though_it_was_read(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(SECRET)
+    credentials = one(spec(file=file))
+    credentials.get("app")
+    file.unlink()
+    with pytest.raises(Refusal):
+        credentials.get("app")
+
+
+def test_no_text_of_it_shows_a_secret() -> None:
+    credentials = one(spec("basic", username="bot"))
+    got = credentials.get("app")
+    for text in (repr(got), str(got), repr(credentials), repr(vars(credentials)["_specs"])):
+        assert SECRET not in text
+        assert base64.b64encode(f"bot:{SECRET}".encode()).decode() not in text

@@ -1,0 +1,224 @@
+"""Which tokens count, and for how long."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+
+from extproc.errors import Refusal
+from extproc.identity.oidc import DEVELOPMENT_CLAIM, IssuerRule, OidcVerifier
+from extproc.model import Identity
+from extproc.waits import FetchKeys
+from tests.unit.identity.issuer import NOW, RULE, URL, Issuer, part, verifier
+
+ISSUER = Issuer()
+
+
+def accepted(verify: OidcVerifier, token: str, now: float = NOW) -> Identity:
+    identity = verify.verify(token, now)
+    assert isinstance(identity, Identity)
+    return identity
+
+
+def refused(verify: OidcVerifier, token: str, now: float = NOW) -> str:
+    with pytest.raises(Refusal) as refusal:
+        verify.verify(token, now)
+    assert not any(part and part in str(refusal.value) for part in token.split("."))
+    return refusal.value.code.name
+
+
+def forged(header: dict[str, Any], signature: bytes = b"") -> str:
+    return b".".join([part(header), part(ISSUER.claims()), signature]).decode()
+
+
+def test_a_good_token_says_who_asks() -> None:
+    identity = accepted(verifier(ISSUER), ISSUER.token(groups=["a", "b"]))
+    assert (identity.issuer, identity.subject, identity.kind) == (URL, "repo:a/b", "job")
+    assert (identity.actor, identity.groups) == ("mona", ("a", "b"))
+
+
+# --- signatures
+
+
+@pytest.mark.parametrize("alg", ["none", "None", "NONE", ""])
+def test_an_unsigned_token_is_refused(alg: str) -> None:
+    assert refused(verifier(ISSUER), forged({"alg": alg, "kid": "k1"})) == "identity_invalid"
+
+
+def test_a_public_key_is_no_shared_secret() -> None:
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    public = ISSUER.key.public_key().public_bytes(serialization.Encoding.PEM, form)
+    head = forged({"alg": "HS256", "kid": "k1"}).rpartition(".")[0]
+    mac = base64.urlsafe_b64encode(hmac.digest(public, head.encode(), hashlib.sha256)).rstrip(b"=").decode()
+    assert refused(verifier(ISSUER), f"{head}.{mac}") == "identity_invalid"
+
+
+@pytest.mark.parametrize("algorithms", [("HS256",), ("none",), ("ES256", "HS256"), ()])
+def test_a_rule_can_only_name_asymmetric_algorithms(algorithms: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="asymmetric"):
+        IssuerRule(URL, "gateway", algorithms, "job")
+
+
+def test_an_algorithm_that_the_rule_does_not_name_is_refused() -> None:
+    assert refused(verifier(ISSUER, rule=replace(RULE, algorithms=("RS256",))), ISSUER.token()) == "identity_invalid"
+
+
+def test_another_key_under_the_same_id_is_refused() -> None:
+    assert refused(verifier(ISSUER), Issuer().token()) == "identity_invalid"
+
+
+def test_changed_claims_are_refused() -> None:
+    header, _, signature = ISSUER.token().split(".")
+    changed = part(ISSUER.claims(sub="repo:eve/evil")).decode()
+    assert refused(verifier(ISSUER), f"{header}.{changed}.{signature}") == "identity_invalid"
+
+
+def test_an_encryption_key_verifies_nothing() -> None:
+    verify = verifier()
+    verify.set_keys(URL, {"keys": [{**ISSUER.jwk(), "use": "enc"}]})
+    assert isinstance(verify.verify(ISSUER.token(), NOW), FetchKeys)
+
+
+# --- header and claims
+
+
+@pytest.mark.parametrize(
+    "headers", [{"crit": ["b64"], "b64": True}, {"crit": ["exp"]}, {"kid": None}, {"kid": 1}, {"alg": "ES384"}]
+)
+def test_a_header_that_is_not_understood_is_refused(headers: dict[str, Any]) -> None:
+    assert refused(verifier(ISSUER), ISSUER.token(headers)) == "identity_invalid"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"iss": "https://other.test"},
+        {"iss": URL + "/"},
+        {"iss": [URL]},
+        {"iss": None},
+        {"aud": "console"},
+        {"aud": "gateway2"},
+        {"aud": []},
+        {"aud": None},
+        {"sub": None},
+        {"sub": ""},
+        {"exp": None},
+        {"exp": "9999999999"},
+        {"exp": True},
+        {"nbf": NOW + 31},
+        {"iat": NOW + 31},
+    ],
+)
+def test_wrong_claims_are_refused(changed: dict[str, Any]) -> None:
+    assert refused(verifier(ISSUER), ISSUER.token(**changed)) == "identity_invalid"
+
+
+def test_one_of_several_audiences_is_enough() -> None:
+    accepted(verifier(ISSUER), ISSUER.token(aud=["console", "gateway"]))
+
+
+def test_clocks_may_differ_by_half_a_minute() -> None:
+    accepted(verifier(ISSUER), ISSUER.token(iat=NOW + 29, nbf=NOW + 29))
+    accepted(verifier(ISSUER), ISSUER.token(exp=NOW - 29))
+    assert refused(verifier(ISSUER), ISSUER.token(exp=NOW - 30)) == "identity_expired"
+
+
+def test_a_remembered_token_expires_too() -> None:
+    verify, token = verifier(ISSUER), ISSUER.token(exp=NOW + 60)
+    accepted(verify, token)
+    accepted(verify, token, NOW + 80)
+    assert refused(verify, token, NOW + 90) == "identity_expired"
+
+
+@pytest.mark.parametrize("token", ["", "a", "a.b", "a.b.c", "....", "\0.\0.\0", "e30.e30.e30", "é.é.é"])
+def test_what_is_no_token_is_refused(token: str) -> None:
+    with pytest.raises(Refusal, match="identity_invalid"):
+        verifier(ISSUER).verify(token, NOW)
+
+
+def test_a_long_token_is_refused() -> None:
+    assert refused(verifier(ISSUER), ISSUER.token(padding="a" * 16384)) == "identity_invalid"
+
+
+def test_groups_that_are_no_list_of_texts_give_nothing() -> None:
+    assert accepted(verifier(ISSUER), ISSUER.token(groups="admins")).groups == ()
+    assert accepted(verifier(ISSUER), ISSUER.token(groups=[1, "a"])).groups == ("a",)
+
+
+def test_a_persons_account_comes_from_the_configured_claim() -> None:
+    rule = replace(RULE, kind="person", actor_claim="preferred_username", groups_claim="roles")
+    token = ISSUER.token(actor="somebody-else", preferred_username="dana", roles=["owners"])
+    identity = accepted(verifier(ISSUER, rule=rule), token)
+    assert (identity.kind, identity.actor, identity.groups) == ("person", "dana", ("owners",))
+
+
+# --- development
+
+
+def test_a_development_token_counts_only_in_development() -> None:
+    token = ISSUER.token(**{DEVELOPMENT_CLAIM: True})
+    assert refused(verifier(ISSUER), token) == "identity_invalid"
+    accepted(verifier(ISSUER, development=True), token)
+
+
+# --- keys
+
+
+def test_keys_that_were_never_fetched_are_asked_for() -> None:
+    assert verifier().verify(ISSUER.token(), NOW) == FetchKeys(URL, "k1")
+
+
+def test_a_new_key_is_asked_for_once_and_then_accepted() -> None:
+    verify, rotated = verifier(ISSUER), Issuer(kid="k2")
+    assert verify.verify(rotated.token(), NOW) == FetchKeys(URL, "k2")
+    verify.set_keys(URL, {"keys": [ISSUER.jwk(), rotated.jwk()]})
+    accepted(verify, rotated.token())
+    accepted(verify, ISSUER.token())
+
+
+def test_made_up_key_ids_cause_one_fetch_in_ten_seconds() -> None:
+    verify = verifier(ISSUER)
+    answers = []
+    for number in range(300):
+        token = Issuer(kid=f"evil{number}", key=ISSUER.key).token()
+        try:
+            answers.append(type(verify.verify(token, NOW + number / 10)).__name__)
+        except Refusal as refusal:
+            answers.append(refusal.code.name)
+    assert answers.count("FetchKeys") == 3
+    assert answers.count("identity_invalid") == 297
+    accepted(verify, ISSUER.token())
+
+
+def test_an_issuer_that_is_not_configured_is_never_asked() -> None:
+    assert refused(verifier(), Issuer(url="https://evil.test").token()) == "identity_invalid"
+
+
+def test_a_key_that_is_gone_opens_nothing_though_its_token_was_remembered() -> None:
+    verify, rotated = verifier(ISSUER), Issuer(kid="k2")
+    token = ISSUER.token()
+    accepted(verify, token)
+    verify.set_keys(URL, rotated.jwks())
+    assert isinstance(verify.verify(token, NOW), FetchKeys)
+    verify.set_keys(URL, rotated.jwks())
+    assert refused(verify, token) == "identity_invalid"
+
+
+def test_a_remembered_token_is_not_verified_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    verify, token = verifier(ISSUER), ISSUER.token()
+    first = accepted(verify, token)
+    monkeypatch.setattr("jwt.decode", None)
+    assert verify.verify(token, NOW) is first
+
+
+def test_nothing_of_a_token_stands_in_the_verifiers_text() -> None:
+    verify, token = verifier(ISSUER), ISSUER.token()
+    accepted(verify, token)
+    assert token not in repr(verify)
+    assert token.split(".")[2] not in repr(vars(verify))
