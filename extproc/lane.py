@@ -15,6 +15,8 @@ class BodySink(Protocol):
 
     def add(self, data: bytes) -> int | None: ...
 
+    def count_only(self) -> None: ...
+
     def close(self) -> int: ...
 
 
@@ -67,8 +69,16 @@ class Lane:
 
     def _record(self, piece: bytes, *, end: bool) -> int | None:
         ticket = None
-        for recorded in _through(self._record_filters, piece, end=end):
-            ticket = self._sink.add(recorded) or ticket
+        try:
+            for recorded in _through(self._record_filters, piece, end=end):
+                ticket = self._sink.add(recorded) or ticket
+        except Refusal as refusal:
+            if refusal.code.name == "record_unavailable":
+                raise
+            # What masks for the record cannot read these bytes: they may pass, but only their size is kept.
+            self._record_filters = []
+            self._sink.count_only()
+            ticket = self._sink.add(piece)
         return ticket
 
 

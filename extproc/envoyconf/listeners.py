@@ -87,7 +87,7 @@ def _connection_manager(name: str, hosts: list[api.route.VirtualHost], config: C
         use_remote_address=True,
         xff_num_trusted_hops=0,
         skip_xff_append=True,
-        internal_address_config=api.hcm.HttpConnectionManagerInternalAddressConfig(unix_sockets=False),
+        internal_address_config=_nobody_is_internal(),
         early_header_mutation_extensions=[_drop_control_headers()],
         generate_request_id=False,
         proxy_100_continue=False,  # a 1xx would pass unread
@@ -120,6 +120,12 @@ def _route(resource: ResourceSection) -> api.route.Route:
         ),
         typed_per_filter_config=per_route,
     )
+
+
+def _nobody_is_internal() -> api.hcm.HttpConnectionManagerInternalAddressConfig:
+    """An empty list would mean Envoy's default, where loopback and private addresses are believed."""
+    nowhere = api.core.CidrRange(address_prefix="255.255.255.255", prefix_len=32)
+    return api.hcm.HttpConnectionManagerInternalAddressConfig(unix_sockets=False, cidr_ranges=[nowhere])
 
 
 def _drop_control_headers() -> api.core.TypedExtensionConfig:

@@ -87,6 +87,10 @@ class BodyRecord:
             self._arm()
         return None
 
+    def count_only(self) -> None:
+        """From now on only count and hash: what comes cannot be masked for the record."""
+        self._limit = self._recorded
+
     def close(self) -> int:
         """
         Write the last event and return its ticket, the same one again when called again; 0 for a body of no bytes.

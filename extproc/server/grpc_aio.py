@@ -157,9 +157,9 @@ class GrpcTransport:
             watch.step()
 
     async def _linger(self, context: Context, watch: Any) -> None:
-        """The exchange is done: it is Envoy's turn to end the stream."""
+        """The exchange is done: it is Envoy's turn to end the stream. What it had sent before our answer is dropped."""
         watch.idle(_LINGER)
-        raw: Any = await context.read()
-        if raw is grpc.aio.EOF:
-            raise StreamEnded
-        raise IllegalEvent("a message after the end")
+        while True:
+            raw: Any = await context.read()
+            if raw is grpc.aio.EOF:
+                raise StreamEnded

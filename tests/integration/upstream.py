@@ -161,7 +161,8 @@ def respond(
 
 
 async def echo(_: Upstream, seen: Seen, query: Query, writer: asyncio.StreamWriter) -> None:
-    document = {"method": seen.method, "target": seen.target, "headers": seen.headers, "size": len(seen.body)}
+    headers = [pair for pair in seen.headers if pair[0].lower() != "authorization"]  # giving it back is `leak`'s part
+    document = {"method": seen.method, "target": seen.target, "headers": headers, "size": len(seen.body)}
     respond(writer, json.dumps(document).encode(), "application/json")
 
 

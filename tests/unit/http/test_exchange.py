@@ -356,3 +356,13 @@ def test_an_exchange_that_ends_early_is_recorded_as_such() -> None:
     kind, payload, _ = play.recorder.events[-1]
     assert (kind, payload["outcome"]) == ("exchange.closed", "aborted")
     assert NOW
+
+
+def test_a_request_body_that_cannot_be_masked_for_the_record_is_only_counted() -> None:
+    play = Play(resource=replace(RESOURCE, credential=""))
+    play >> ask(end=False, content_type="text/plain")
+    said = play >> body(REQUEST, b"123-45-6789 \0 secret-after-nul", end=True)
+    assert b"".join(step.data for step in said if isinstance(step, PassBody)) == b"123-45-6789 \0 secret-after-nul"
+    assert b"6789" not in play.recorder.text()
+    assert b"secret-after-nul" not in play.recorder.text()
+    assert [payload["size"] for kind, payload, _ in play.recorder.events if kind == "request.body"] == [30]
