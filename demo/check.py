@@ -109,9 +109,9 @@ def no_token(job: Job) -> tuple[bool, str]:
     return answer.status_code == 401 and answer.json()["type"].endswith(":identity_missing"), _told(answer)
 
 
-def fork(job: Job) -> tuple[bool, str]:
+def pull_request(job: Job) -> tuple[bool, str]:
     answer = job.get("/customers/customers.json", token=job.stack.token("--repo", "acme/billing", "--fork"))
-    return answer.status_code == 403 and answer.json()["rule"] == "job.fork", _told(answer)
+    return answer.status_code == 403 and answer.json()["rule"] == "job.pull_request", _told(answer)
 
 
 def export(job: Job) -> tuple[bool, str]:
@@ -181,6 +181,6 @@ CHECKS: tuple[Check, ...] = (
     ("select * from customers", "refused with a reason", select_star),
     ("CSV export of the whole table", "held; own approval refused; approved; delivered masked", export),
     ("a request without a token", "refused, 401", no_token),
-    ("a job of a fork's pull request", "refused", fork),
+    ("a job of a fork's pull request", "refused", pull_request),
     ("the session afterwards", "listed, replayed without originals, verified", session),
 )

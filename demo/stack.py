@@ -84,19 +84,22 @@ def _on_free_ports() -> Path:
     folder = DATA / f"check-{os.getpid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     text = CONFIG.read_text()
-    for port in ("8080", "8081", "8082", "8083", "8090", "8001"):
-        text = text.replace(port, str(_free_port()))
+    ports = ("8080", "8081", "8082", "8083", "8090", "8001")
+    for port, free in zip(ports, _free_ports(len(ports)), strict=True):
+        text = text.replace(f":{port}", f":{free}").replace(f"port: {port}", f"port: {free}")
     text = text.replace("state_dir: ../.extproc", "state_dir: s").replace("../.extproc", str(ROOT / ".extproc"))
     path = folder / "extproc.yaml"
     path.write_text(text.replace("../rego", str(ROOT / "rego")))
     return path
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, each another one."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 def _port(document: dict[str, Any]) -> int:

@@ -21,7 +21,7 @@ STRIPPED: Final = frozenset({
     b"authorization", b"proxy-authorization", b"proxy-connection", b"proxy-authenticate", b"te", b"expect",
     b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-port",
     b"x-forwarded-prefix", b"x-forwarded-client-cert", b"x-real-ip", b"x-client-ip", b"true-client-ip",
-    b"x-original-url", b"x-original-host", b"x-rewrite-url", b"x-host",
+    b"x-envoy-external-address", b"x-envoy-internal", b"x-original-url", b"x-original-host", b"x-rewrite-url", b"x-host",
     b"x-http-method", b"x-http-method-override", b"x-method-override",
 })  # fmt: skip
 # Fragments and compressed bytes evade detectors.

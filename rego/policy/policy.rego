@@ -53,10 +53,10 @@ denials contains {
 
 denials contains {
 	"action": "deny",
-	"rule": "job.fork",
-	"reason": "a pull request from a fork gets no data",
+	"rule": "job.pull_request",
+	"reason": "a pull request runs code that nobody has reviewed: it gets no data",
 } if {
-	job.from_fork
+	job.unreviewed
 }
 
 # --- customers: a Datasette over customer data; reads only

@@ -81,11 +81,13 @@ test_writing_is_refused if {
 	d.rule == "customers.read_only"
 }
 
-test_a_fork_gets_nothing if {
-	forked := object.union(table({}), {"identity": {"claims": object.union(claims, {"event_name": "pull_request", "head_repository": "eve/billing"})}})
-	d := extproc.decision with input as forked
-	d.action == "deny"
-	d.rule == "job.fork"
+test_a_pull_request_gets_nothing if {
+	every event in ["pull_request", "pull_request_target"] {
+		asked := object.union(table({}), {"identity": {"claims": object.union(claims, {"event_name": event})}})
+		d := extproc.decision with input as asked
+		d.action == "deny"
+		d.rule == "job.pull_request"
+	}
 }
 
 test_an_unknown_repository_gets_nothing if {

@@ -75,7 +75,17 @@ def _opa(policy: str) -> Iterator[str]:
         path = Path(folder) / "policy.rego"
         path.write_text(policy)
         address = f"127.0.0.1:{free_port()}"
-        command = [str(OPA), "run", "--server", "--addr", address, "--disable-telemetry", "--log-level", "error", str(path)]
+        command = [
+            str(OPA),
+            "run",
+            "--server",
+            "--addr",
+            address,
+            "--disable-telemetry",
+            "--log-level",
+            "error",
+            str(path),
+        ]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             _await_health(f"http://{address}/health")

@@ -80,14 +80,18 @@ def problem(answer: httpx.Response, status: int, code: str) -> dict[str, str]:
 def test_an_allowed_request_goes_on_with_the_gateways_credential_alone(gateway: Gateway, upstream: Upstream) -> None:
     token = gateway.token()
     with gateway.client(token) as client:
-        answer = client.get("/plain?x=1", headers={"x-own": "kept", "x-forwarded-for": "6.6.6.6", "accept-encoding": "br"})
+        answer = client.get(
+            "/plain?x=1", headers={"x-own": "kept", "x-forwarded-for": "6.6.6.6", "accept-encoding": "br"}
+        )
     assert answer.status_code == 200
     (seen,) = upstream.seen
     assert seen.target == "/plain?x=1"
     assert seen.get("authorization") == f"Bearer {CREDENTIAL}"
     assert seen.get("x-own") == "kept"
     assert token not in str(seen.headers)
-    assert not {"x-forwarded-for", "accept-encoding", "x-envoy-expected-rq-timeout-ms"} & {n.lower() for n, _ in seen.headers}
+    assert not {"x-forwarded-for", "accept-encoding", "x-envoy-expected-rq-timeout-ms"} & {
+        n.lower() for n, _ in seen.headers
+    }
 
 
 def test_a_masked_response_has_no_original(gateway: Gateway, upstream: Upstream) -> None:
