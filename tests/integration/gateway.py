@@ -163,8 +163,11 @@ class Gateway:
         return httpx.Client(base_url=self.url, headers=headers, timeout=options.pop("timeout", 20), **options)
 
     def pids(self, role: str) -> list[int]:
-        found = self.ready["pids"]
-        return [pid for name, pid in found.items() if name.startswith(role)]
+        """The processes of a role (worker, control, envoy, issuer) that live now."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        commands = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in children}
+        return [pid for pid, command in commands.items() if any(part.endswith(role.encode()) for part in command[:4])]
 
     def text_of_everything(self) -> bytes:
         """Every byte the gateway left on disk: logs, records, databases, rendered configuration."""
