@@ -124,7 +124,7 @@ class IdentitySection(_Section):
         # A job chooses its token's audience, so only the issuer keeps it from what people may do.
         both = {rule.issuer for rule in self.jobs} & {rule.issuer for rule in self.people}
         if both:
-            raise ValueError(f"expected different issuers for jobs and people; {sorted(both)[0]} is in both")
+            raise ValueError(f"expected different issuers for jobs and people; {min(both)} is in both")
         return self
 
 

@@ -1,6 +1,6 @@
 """The order of things, for every protocol; no I/O, no clock of its own.
 
-request:   identify → describe → decide → record the attempt → hold → attach the credential → record the outcome → let go
+request:   identify → describe → decide → record the attempt → hold → attach the credential → record → let go
 response:  decide → redact → record → let go
 
 Both are generators: they yield only what truly waits (`extproc.waits`) and end with a result or a `Refusal`. Whoever

@@ -60,7 +60,7 @@ def issuer(path: Path) -> None:
 @click.option("--group", "groups", multiple=True, help="a group of that person; may be given several times")
 @click.option("--lifetime", type=click.IntRange(1, 86400), default=3600, show_default=True, help="seconds")
 @click.option("--audience", help="another audience than the configured one")
-def token(  # the options are the command's interface
+def token(  # noqa: PLR0917 - the options are the command's interface
     path: Path,
     repo: str,
     ref: str,

@@ -21,8 +21,8 @@ STRIPPED: Final = frozenset({
     b"authorization", b"proxy-authorization", b"proxy-connection", b"proxy-authenticate", b"te", b"expect",
     b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-port",
     b"x-forwarded-prefix", b"x-forwarded-client-cert", b"x-real-ip", b"x-client-ip", b"true-client-ip",
-    b"x-envoy-external-address", b"x-envoy-internal", b"x-original-url", b"x-original-host", b"x-rewrite-url", b"x-host",
-    b"x-http-method", b"x-http-method-override", b"x-method-override",
+    b"x-envoy-external-address", b"x-envoy-internal", b"x-original-url", b"x-original-host", b"x-rewrite-url",
+    b"x-host", b"x-http-method", b"x-http-method-override", b"x-method-override",
 })  # fmt: skip
 # Fragments and compressed bytes evade detectors.
 STRIPPED_WHEN_READ: Final = frozenset({b"accept-encoding", b"range", b"if-range"})

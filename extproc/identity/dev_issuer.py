@@ -81,7 +81,9 @@ def person(name: str, groups: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def mint(keys: Path, kind: str, issuer: str, audience: str, claims: dict[str, Any], now: float, lifetime: float) -> str:
+def mint(  # noqa: PLR0917 - each stands in the token
+    keys: Path, kind: str, issuer: str, audience: str, claims: dict[str, Any], now: float, lifetime: float
+) -> str:
     """A signed token, marked as a development one. Creates the key where there is none yet."""
     key = _key(keys, kind)
     times = {"iat": int(now), "nbf": int(now), "exp": int(now + lifetime)}

@@ -54,7 +54,9 @@ decision := d if {
 	input.request.segments[0] == "malformed"
 	d := {"action": "perhaps"}
 } else := d if {
-	input.request.segments[0] in {"record.json", "packed", "stream", "sse", "trailers", "image", "redirect", "leak", "echo", "big"}
+	input.request.segments[0] in {
+		"record.json", "packed", "stream", "sse", "trailers", "image", "redirect", "leak", "echo", "big",
+	}
 	d := {"action": "allow", "rule": "test.masked", "redact": masks}
 }
 """
@@ -265,12 +267,10 @@ def test_single_bytes_too(gateway: Gateway) -> None:
 
 
 def test_events_are_not_delayed(gateway: Gateway) -> None:
-    arrived: list[float] = []
     began = time.monotonic()
+    arrived: list[float] = []
     with gateway.client() as client, client.stream("GET", "/sse?events=3&pause=0.5") as answer:
-        for line in answer.iter_lines():
-            if line.startswith("data:"):
-                arrived.append(time.monotonic() - began)
+        arrived.extend(time.monotonic() - began for line in answer.iter_lines() if line.startswith("data:"))
     assert len(arrived) == 3
     for number, at in enumerate(arrived):
         assert at < number * 0.5 + 0.3

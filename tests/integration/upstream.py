@@ -8,7 +8,7 @@ import gzip
 import hashlib
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
@@ -244,8 +244,8 @@ async def image(up: Upstream, seen: Seen, query: Query, writer: asyncio.StreamWr
     respond(writer, b"\x89PNG" + bytes(1000), "image/png")
 
 
-Route = Callable[[Upstream, Seen, Query, asyncio.StreamWriter], "asyncio.Future[None] | object"]
-ROUTES: dict[str, Callable[..., object]] = {
+Route = Callable[[Upstream, Seen, Query, asyncio.StreamWriter], Awaitable[None]]
+ROUTES: dict[str, Route] = {
     "record.json": record,
     "packed": packed,
     "stream": stream,
@@ -255,4 +255,4 @@ ROUTES: dict[str, Callable[..., object]] = {
     "redirect": redirect,
     "trailers": trailers,
     "image": image,
-}  # type: ignore[dict-item]
+}

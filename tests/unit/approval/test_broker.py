@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -190,17 +191,25 @@ async def test_a_client_that_leaves_before_it_waits_cancels(broker: Broker, peop
 
 
 @pytest.mark.asyncio
-async def test_a_client_that_vanishes_while_opening_cancels(broker: Broker, people: SqliteApprovalStore) -> None:
+async def test_a_client_that_vanishes_while_opening_cancels(
+    broker: Broker, people: SqliteApprovalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really_open, begun, go_on = broker._store.open, threading.Event(), threading.Event()
+
+    def slowly(request: ApprovalRequest, now: float, waiter: str = "") -> Approval:
+        begun.set()
+        go_on.wait(5)
+        return really_open(request, now, waiter)
+
+    monkeypatch.setattr(broker._store, "open", slowly)
     task = asyncio.create_task(broker.open(ask(), time.time()))
-    while not people.list("pending"):
-        await asyncio.sleep(0)
-        if task.done():
-            pytest.skip("opened before it could be cancelled")
+    assert await asyncio.to_thread(begun.wait, 5)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+    assert task.cancelled()
+    go_on.set()
+    await asyncio.wrap_future(broker._thread.submit(bool))  # the opening is done
     (approval,) = people.list()
-    if not task.cancelled():
-        broker.leave(approval.id)
     await settles(people, approval, "cancelled")
 
 

@@ -13,7 +13,7 @@ import pytest
 from extproc.errors import Refusal
 from extproc.http.events import Answer, ExtendTimeout, PassBody, PassHeaders, PassTrailers
 from extproc.http.exchange import IllegalEvent
-from extproc.model import Approval
+from extproc.model import Approval, ApprovalState
 from tests.unit.playbook import (
     NOW,
     REQUEST,
@@ -164,7 +164,7 @@ def test_a_yes_lets_the_held_request_go_once() -> None:
 @pytest.mark.parametrize(
     ("state", "code"), [("denied", "approval_denied"), ("expired", "approval_expired"), ("used", "approval_used")]
 )
-def test_anything_but_a_yes_refuses(state: str, code: str) -> None:
+def test_anything_but_a_yes_refuses(state: ApprovalState, code: str) -> None:
     desk = Desk(approve=lambda a: dataclasses.replace(a, state=state))
     assert code_of(Play(Policy(HOLD), desk=desk) >> ask()) == code
 
@@ -184,13 +184,13 @@ def test_other_terms_at_release_are_not_what_was_approved() -> None:
 
 
 def test_a_client_that_leaves_cancels() -> None:
-    class Gone(Exception): ...
+    class GoneError(Exception): ...
 
     def leave(_: Approval) -> Approval:
-        raise Gone
+        raise GoneError
 
     play = Play(Policy(HOLD), desk=Desk(approve=leave))
-    with pytest.raises(Gone):
+    with pytest.raises(GoneError):
         play >> ask()
     play.steps.close()
     assert play.left == ["a-1"]
@@ -198,7 +198,7 @@ def test_a_client_that_leaves_cancels() -> None:
 
 
 def test_the_digest_covers_what_goes_on_and_nothing_that_differs_between_two_sendings() -> None:
-    def digest(**named: str) -> str:
+    def digest(**named: Any) -> str:
         desk = Desk(approve=approved)
         Play(Policy(HOLD), desk=desk) >> ask(**named)
         assert desk.approval is not None
@@ -341,9 +341,13 @@ def test_envoys_own_reply_while_the_body_is_read_passes_and_decides_nothing() ->
 )
 def test_events_that_the_table_does_not_name_are_illegal(events: Sequence[object]) -> None:
     play = Play()
-    with pytest.raises(IllegalEvent):
+
+    def give_all() -> None:
         for event in events:
             play >> event  # type: ignore[operator]
+
+    with pytest.raises(IllegalEvent):
+        give_all()
     assert not play.exchange.done
 
 

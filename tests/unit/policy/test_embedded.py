@@ -64,7 +64,7 @@ def test_a_policy_with_an_error_never_starts(tmp_path: Path, text: str) -> None:
 
 
 def test_a_folder_without_policy_never_starts(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no \\*.rego"):
+    with pytest.raises(ConfigError, match=r"no \*\.rego"):
         EmbeddedEngine(tmp_path)
     with pytest.raises(ConfigError, match="not a folder"):
         EmbeddedEngine(tmp_path / "missing")
