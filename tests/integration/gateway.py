@@ -142,6 +142,10 @@ class Gateway:
         return str(self.ready["resources"][self.resource.get("name", "app")]["url"])
 
     @property
+    def ready_port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    @property
     def control(self) -> str:
         return str(self.ready["control"])
 
