@@ -25,12 +25,19 @@ class PrometheusMeter:
     def __init__(self) -> None:
         self._verdicts: dict[tuple[str, str], Counter] = {}
         self._refusals: dict[tuple[str, str], Counter] = {}
+        self._stages: dict[str, Histogram] = {}
 
     def verdict(self, resource: str, verdict: str) -> None:
         child = self._verdicts.get((resource, verdict))
         if child is None:
             child = self._verdicts[resource, verdict] = VERDICTS.labels(resource, verdict)
         child.inc()
+
+    def stage(self, name: str, seconds: float) -> None:
+        child = self._stages.get(name)
+        if child is None:
+            child = self._stages[name] = STAGES.labels(name)
+        child.observe(max(0.0, seconds))
 
     def refused(self, resource: str, code: str) -> None:
         child = self._refusals.get((resource, code))

@@ -48,6 +48,8 @@ class Meter(Protocol):
 
     def refused(self, resource: str, code: str) -> None: ...
 
+    def stage(self, name: str, seconds: float) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -136,7 +138,7 @@ class Permit:
 
 def on_request(arrival: Arrival, services: Services) -> Generator[Wait, Any, Permit]:
     """From an arrival to a permit. Raises `Refusal`; every refusal is recorded and counted here."""
-    session = ""
+    session, began = "", services.clock()
     try:
         identity = yield from identify(arrival, services)
         question = Question(arrival, identity, open_session(arrival, identity, services), arrival.operation)
@@ -154,6 +156,7 @@ def on_request(arrival: Arrival, services: Services) -> Generator[Wait, Any, Per
         record_refusal(arrival, session, refusal, services)
         raise
     services.meter.verdict(arrival.resource.name, "hold_released" if held else "allow")
+    services.meter.stage("held_request" if held else "request", services.clock() - began)
     return Permit(question, decision, credential, held)
 
 
@@ -251,9 +254,11 @@ def ask(document: dict[str, JSON], services: Services) -> Generator[Wait, Any, D
         body = orjson.dumps(document)
     except (TypeError, ValueError):
         raise Refusal("policy_error", "the policy input could not be written") from None
+    began = services.clock()
     answer = services.engine.evaluate(body)
     if isinstance(answer, AskPolicy):
         answer = yield answer
+    services.meter.stage("policy", services.clock() - began)
     return read_decision(*answer)
 
 

@@ -70,7 +70,7 @@ class Worker:
         async with contextlib.AsyncExitStack() as stack:
             engine, server = await open_policy(config, stack)
             services = self._services(recorder, verifier, engine, broker.leave)
-            performer = Performer(keys, server, recorder, broker)
+            performer = Performer(keys, server, recorder, broker, services.meter)
             transport = GrpcTransport(
                 f"unix:{socket_path(config, self._index)}",
                 self._exchanges(services),

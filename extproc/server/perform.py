@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from extproc.errors import Refusal
 from extproc.identity.base import KeyFetcher
 from extproc.model import Approval, ApprovalRequest
+from extproc.pipeline import Meter
 from extproc.policy.base import PolicyServer
 from extproc.record.base import Recorder
 from extproc.waits import AskPolicy, AwaitApproval, Durable, FetchKeys, OpenApproval, UseApproval, Wait
+
+# What is timed under its own name; the pipeline times what it asks of policy.
+_STAGES: Final = {Durable: "durable", FetchKeys: "keys", AwaitApproval: "approval"}
 
 
 class ApprovalWaiter(Protocol):
@@ -31,8 +36,19 @@ class Performer:
     policy: PolicyServer | None
     recorder: Recorder
     approvals: ApprovalWaiter
+    meter: Meter
 
     async def perform(self, wait: Wait) -> object:
+        stage = _STAGES.get(type(wait))
+        if stage is None:
+            return await self._perform(wait)
+        began = time.perf_counter()
+        try:
+            return await self._perform(wait)
+        finally:
+            self.meter.stage(stage, time.perf_counter() - began)
+
+    async def _perform(self, wait: Wait) -> object:
         match wait:
             case Durable(ticket):
                 if not self.recorder.is_durable(ticket):

@@ -2,8 +2,8 @@
 
     python -m tests.bench.latency [--requests N] [--json]
 
-Every way is measured in turn, again and again, so that a noisy machine is noisy for all of them. The upstream is the same;
-`direct` goes there without a gateway, `envoy` through an Envoy that has no ext_proc filter.
+Every way is measured in turn, again and again, so that a noisy machine is noisy for all of them. The upstream is the
+same; `direct` goes there without a gateway, `envoy` through an Envoy that has no ext_proc filter.
 """
 
 from __future__ import annotations

@@ -308,6 +308,9 @@ def test_metrics_tell_verdicts_and_codes(gateway: Gateway) -> None:
     text = httpx.get(str(gateway.ready["metrics"]), trust_env=False).text
     assert 'extproc_verdicts_total{resource="app",verdict="allow"}' in text
     assert 'extproc_refusals_total{code="policy_denied",resource="app"}' in text
+    for stage in ("policy", "durable", "request"):
+        assert f'extproc_stage_seconds_count{{stage="{stage}"}}' in text
+    assert "extproc_held_requests" in text
 
 
 def test_development_is_displayed_in_every_answer_of_ours(gateway: Gateway) -> None:

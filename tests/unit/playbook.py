@@ -130,9 +130,13 @@ class Meter:
     def __init__(self) -> None:
         self.verdicts: list[str] = []
         self.codes: list[str] = []
+        self.stages: list[str] = []
 
     def verdict(self, resource: str, verdict: str) -> None:
         self.verdicts.append(verdict)
+
+    def stage(self, name: str, seconds: float) -> None:
+        self.stages.append(name)
 
     def refused(self, resource: str, code: str) -> None:
         self.codes.append(code)
