@@ -93,6 +93,8 @@ class Exchange:
         self._inbound: RequestSide | None = None
         self._outbound: ResponseSide | None = None
         self._asked = False
+        self.refusal: Refusal | None = None
+        self.resource = ""
         self._trailers: Headers | None = None  # request trailers that came while the body was read
 
     @property
@@ -105,6 +107,8 @@ class Exchange:
         try:
             yield from self._exchange()
         except Refusal as refusal:
+            self.refusal = refusal
+            refusal.session = refusal.session or (self._outbound.session if self._outbound else "")
             self._count(refusal)
             self._abandon(refusal.code.name)
             yield problem(refusal, exchange=self.id, control_url=self._control_url, dev=self._services.development)
@@ -198,6 +202,7 @@ class Exchange:
         resource = self._resource_of(event.route)
         if resource is None:
             raise Refusal("unknown_resource")
+        self.resource = resource.name
         headers, unreadable = event.headers, None
         try:
             operation = open_request(read_request(headers), resource, end=event.end)

@@ -42,6 +42,10 @@ class ResponseSide:
     def resource(self) -> str:
         return self._permit.resource.name
 
+    @property
+    def session(self) -> str:
+        return self._permit.session.id
+
     def head(self, headers: Headers, *, end: bool) -> Steps:
         head = read_head(headers)
         self._status = head.status

@@ -135,6 +135,7 @@ class GrpcTransport:
             pass
         finally:
             steps.close()  # records how the exchange ended; never waits
+        _log_refusal(exchange)
         await self._linger(context, watch)
 
     async def _send(self, command: Command, context: Context) -> None:
@@ -163,3 +164,10 @@ class GrpcTransport:
             raw: Any = await context.read()
             if raw is grpc.aio.EOF:
                 raise StreamEnded
+
+
+def _log_refusal(exchange: Exchange) -> None:
+    """What was refused is worth a line; the record has the rest."""
+    if exchange.refusal is not None:
+        names = {"exchange": exchange.id, "session": exchange.refusal.session or None, "resource": exchange.resource}
+        log.info("refused", extra={**names, "code": exchange.refusal.code.name})
