@@ -323,7 +323,15 @@ def test_development_is_displayed_in_every_answer_of_ours(gateway: Gateway) -> N
 def test_a_refusal_is_one_structured_line_with_the_sessions_id(gateway: Gateway) -> None:
     with gateway.client() as client:
         told = client.get("/denied").json()
-    lines = [json.loads(line) for line in (gateway.home / "up.log").read_text().splitlines() if line.startswith("{")]
-    (line,) = [line for line in lines if line.get("exchange") == told["exchange"]]
+    deadline = time.monotonic() + 5
+    while True:
+        lines = [
+            json.loads(line) for line in (gateway.home / "up.log").read_text().splitlines() if line.startswith("{")
+        ]
+        mine = [line for line in lines if line.get("exchange") == told["exchange"]]
+        if mine or time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
+    (line,) = mine
     assert line["session"] == told["session"]
     assert (line["message"], line["code"], line["resource"]) == ("refused", "policy_denied", "app")
