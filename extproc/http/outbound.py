@@ -65,10 +65,20 @@ class ResponseSide:
         yield PassHeaders(Direction.RESPONSE, put, remove)
 
     def body(self, data: bytes, *, end: bool) -> Steps:
-        yield from self._through(data, end=end)
-        if end:
-            yield from self._close("released")
-            yield PassBody(Direction.RESPONSE, b"", end=True)
+        if not end:
+            yield from self._through(data, end=False)
+            return
+        # The last piece goes with the end of the stream: one message less for the usual small body.
+        last = b""
+        for step in self._through(data, end=True):
+            if isinstance(step, PassBody):
+                if last:
+                    yield PassBody(Direction.RESPONSE, last, end=False)
+                last = step.data
+            else:
+                yield step
+        yield from self._close("released")
+        yield PassBody(Direction.RESPONSE, last, end=True)
 
     def trailers(self, trailers: Headers) -> Steps:
         yield from self._through(b"", end=True)

@@ -106,6 +106,19 @@ async def test_a_decision_between_open_and_wait_is_seen(broker: Broker, people: 
 
 
 @pytest.mark.asyncio
+async def test_a_decision_that_was_there_before_is_seen_by_who_comes_later(
+    broker: Broker, people: SqliteApprovalStore
+) -> None:
+    other, waiting = await open_and_wait(broker, ask("e" * 64))
+    approval = await broker.open(ask(), time.time())
+    decide(people, approval)
+    await asyncio.sleep(0.15)  # the one look for all has seen this version
+    answered = await asyncio.wait_for(broker.wait(approval.id, approval.expires_at), 0.5)
+    assert answered.state == "approved"
+    await gone(broker, other, waiting)
+
+
+@pytest.mark.asyncio
 async def test_all_who_wait_for_the_same_are_woken_and_one_uses_it(
     broker: Broker, other: Broker, people: SqliteApprovalStore
 ) -> None:

@@ -126,6 +126,17 @@ def test_processes_that_open_a_new_database_and_the_same_thing_at_once_get_one_a
     assert len(set(ids)) == 1
 
 
+def test_a_new_database_that_another_process_is_just_setting_up_is_waited_for(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "approvals.db", isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE something (x)")
+    other.execute("BEGIN IMMEDIATE")
+    done = threading.Timer(0.2, other.execute, ["ROLLBACK"])
+    done.start()
+    opened(tmp_path).close()
+    done.join()
+    other.close()
+
+
 # --- answering
 
 
@@ -331,6 +342,16 @@ def test_a_window_covers_no_other_scope_identity_actor_resource_or_terms(store: 
     ]
     for request in others:
         assert store.open(request, NOW + 2).state == "pending", request
+
+
+def test_a_window_that_an_approver_gave_another_does_not_cover_a_run_of_their_own(tmp_path: Path) -> None:
+    store = opened(tmp_path, {"octocat": "mona", "hubot": "alice"})
+    given = approve(store, store.open(asked(terms=WINDOW), NOW).id, ALICE)
+    own_run = replace(JOB, claims={"actor": "hubot"})
+    own = store.open(asked("e" * 64, terms=WINDOW, identity=own_run), NOW + 2)
+    assert (given.required, given.decided_by, own.required) == (1, ("alice",), 1)
+    assert own.state == "pending"
+    store.close()
 
 
 def test_a_window_without_a_scope_is_good_for_once_only(store: SqliteApprovalStore) -> None:
