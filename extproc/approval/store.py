@@ -6,7 +6,6 @@ import contextlib
 import logging
 import sqlite3
 import threading
-import time
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -17,6 +16,7 @@ from extproc.approval.rows import COLUMNS, SCHEMA, SCHEMA_VERSION, load_approval
 from extproc.approval.rules import Actors, grant_key, may_answer, once_key
 from extproc.errors import ConfigError, Refusal
 from extproc.model import Approval, ApprovalRequest, ApprovalState, Identity
+from extproc.sqlitefile import switch_to_wal
 
 LISTED: Final = 1000  # approvals in one list
 
@@ -47,7 +47,7 @@ class SqliteApprovalStore:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.touch(mode=0o600)
             self._db = _connect(path)
-            _switch_to_wal(self._db)
+            switch_to_wal(self._db)
             self._db.execute("PRAGMA synchronous = FULL")
             self._prepare(path)
             # Only other connections' writes change `data_version`: this one never writes, so it sees everybody's.
@@ -194,20 +194,6 @@ class SqliteApprovalStore:
 
 def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, isolation_level=None, timeout=_BUSY, check_same_thread=False)
-
-
-def _switch_to_wal(db: sqlite3.Connection) -> None:
-    """Processes that start together on a new file meet here, and SQLite does not wait for this one lock."""
-    until = time.monotonic() + _BUSY
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
-                raise
-            time.sleep(0.01)
-        else:
-            return
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ STRIPPED: Final = frozenset({
     b"x-host", b"x-http-method", b"x-http-method-override", b"x-method-override",
 })  # fmt: skip
 # Fragments and compressed bytes evade detectors.
-STRIPPED_WHEN_READ: Final = frozenset({b"accept-encoding", b"range", b"if-range"})
+STRIPPED_WHEN_READ: Final = frozenset({b"accept-encoding", b"sec-websocket-extensions", b"range", b"if-range"})
 # Differ between two sendings of the same request, so a held request neither counts nor forwards them.
 REQUEST_IDS: Final = frozenset({
     b"x-request-id", b"traceparent", b"tracestate", b"baggage", b"b3", b"x-b3-traceid", b"x-b3-spanid",

@@ -59,7 +59,7 @@ class RequestSide:
         permit = self._permit
         drop = set(STRIPPED)
         if permit.resource.bodies == "inspect":
-            drop.add(b"accept-encoding")
+            drop |= {b"accept-encoding", b"sec-websocket-extensions"}  # what is compressed cannot be searched
         if permit.decision.redact or "response" in permit.decision.inspect:
             drop |= STRIPPED_WHEN_READ
         if permit.held:

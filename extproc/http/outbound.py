@@ -106,7 +106,7 @@ class ResponseSide:
         if not end and self._permit.resource.bodies == "inspect" and head.status != 101:
             filters = self._filters(head, release)
         elif head.status == 101 and self._permit.credential:
-            filters = [self._secrets]
+            filters = [SecretFilter(self._permit.credential.secrets, conversation=True)]
         services, permit = self._services, self._permit
         sink = BodyRecord(
             services.recorder,

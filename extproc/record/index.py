@@ -19,6 +19,7 @@ from extproc.model import JSON
 from extproc.record.cursor import Files, Head, Problem, read_on, shrunk, start_of
 from extproc.record.facts import facts_of
 from extproc.record.segment import Record, segments
+from extproc.sqlitefile import switch_to_wal
 
 _GROUP: Final = 2000  # events in one transaction
 _FORMAT: Final = 1
@@ -135,7 +136,7 @@ class Index:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
         self._db = sqlite3.connect(path, isolation_level=None, timeout=10.0, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode = WAL")
+        switch_to_wal(self._db)
         self._db.execute("PRAGMA synchronous = NORMAL")
         if self._db.execute("PRAGMA user_version").fetchone()[0] != _FORMAT:
             self._db.executescript(_DROP)

@@ -15,6 +15,7 @@ from typing import Final
 
 from extproc.errors import Refusal
 from extproc.model import Identity, Resource, Session
+from extproc.sqlitefile import switch_to_wal
 
 IDLE: Final = 1800.0  # seconds without a request after which a session is closed
 _BUSY: Final = 1.0  # seconds to wait for another process's write
@@ -56,7 +57,7 @@ class SqliteSessionBook:
         path.touch(mode=0o600)
         # The first statements of two processes that start together may meet: SQLite's own waiting serves there.
         self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
-        self._db.execute("PRAGMA journal_mode = WAL")
+        switch_to_wal(self._db)
         self._db.execute("PRAGMA synchronous = NORMAL")
         # A checkpoint syncs, on the loop: at SQLite's 1000 pages it takes 4 ms, at these 1 ms, as much in all.
         self._db.execute("PRAGMA wal_autocheckpoint = 250")

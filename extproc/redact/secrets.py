@@ -21,6 +21,7 @@ RAW_ONLY: Final = 8  # bytes; a shorter secret is looked for only as it is: its 
 SHORTEST: Final = 4  # bytes; what is shorter stands in any text by chance and is not looked for
 _HEAD: Final = 12  # elements that the pattern covers; what follows is compared one by one
 _WIDEST: Final = 6  # bytes of the longest form of one character
+_CHANCE: Final = 12  # elements that a message may end with by chance, where a conversation must not stall
 
 _ENTITIES: Final = {
     ord("&"): (b"&amp;", b"&#38;"), ord("<"): (b"&lt;", b"&#60;"), ord(">"): (b"&gt;", b"&#62;"),
@@ -89,12 +90,16 @@ class SecretFilter:
     """
     Passes bytes on, or raises `Refusal("response_leaks_credential")` before any of a secret's last bytes went on.
 
-    Holds back only what may be the beginning of a secret.
+    Holds back only what may be the beginning of a secret. In a `conversation`, where one side may wait for the other's
+    last byte for ever, it lets the first few characters of a beginning go on, yet remembers them: at least half of a
+    secret stays back.
     """
 
-    def __init__(self, secrets: tuple[bytes, ...]) -> None:
+    def __init__(self, secrets: tuple[bytes, ...], *, conversation: bool = False) -> None:
         self._forms = _forms(frozenset(secrets))
         self._carry = b""
+        self._gone = 0  # bytes of the carry that went on already
+        self._chance = _CHANCE if conversation else 1
 
     def contains(self, value: bytes) -> bool:
         """Whether a secret stands in a whole value."""
@@ -105,9 +110,20 @@ class SecretFilter:
         keep = self._look(text, end=end)
         if keep < 0:
             raise Refusal("response_leaks_credential")
-        self._carry = text[keep:]
-        if keep:
-            yield text[:keep]
+        hold = self._held(text, keep) if self._chance > 1 else keep
+        gone, self._carry = self._gone, text[keep:]
+        self._gone = max(hold, gone) - keep
+        if hold > gone:
+            yield text[gone:hold]
+
+    def _held(self, text: bytes, keep: int) -> int:
+        """Where so much of a beginning stands that chance does not explain it, else the text's end."""
+        for start in range(keep, len(text)):
+            for needle in self._forms.by_first.get(text[start], ()):
+                most = min(self._chance, len(needle) // 2)
+                if _compare(needle[:most], text, start) > 0 and _compare(needle, text, start) == 0:
+                    return start
+        return len(text)
 
     def _look(self, text: bytes, *, end: bool) -> int:
         """Where a secret may begin that is not whole yet, else the text's end; -1 where one is whole."""

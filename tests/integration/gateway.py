@@ -56,6 +56,7 @@ class Gateway:
     home: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="xg-")))
     process: subprocess.Popen[bytes] | None = None
     ready: dict[str, Any] = field(default_factory=dict)
+    _tokens: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     @property
     def config(self) -> Path:
@@ -156,7 +157,10 @@ class Gateway:
         )
 
     def token(self, *args: str) -> str:
-        return self.cli("dev", "token", *args).stdout.strip()
+        """Minted once for the same arguments: a second process for each would take most of the tests' time."""
+        if args not in self._tokens:
+            self._tokens[args] = self.cli("dev", "token", *args).stdout.strip()
+        return self._tokens[args]
 
     def person(self, name: str = "dana", group: str = "data-owners") -> str:
         return self.token("--person", name, "--group", group)

@@ -193,7 +193,9 @@ def test_a_host_that_names_no_single_resource_reaches_none(stage: Stage, hosts: 
 def test_on_a_resources_own_port_no_host_means_another_resource(stage: Stage) -> None:
     """The route names the resource. The upstream is told its own name, never the client's."""
     for host in ("bare.localhost", "evil.example", "app.localhost:1@x"):
-        head = f"GET /plain HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\nauthorization: Bearer {stage.token}\r\n\r\n"
+        head = (
+            f"GET /plain HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\nauthorization: Bearer {stage.token}\r\n\r\n"
+        )
         stage.ask(head.encode())
     assert all(f"host: 127.0.0.1:{stage.evil.port}".encode() in head for head in stage.evil.heads)
     assert all(CREDENTIAL.encode() in head for head in stage.evil.heads)
@@ -258,7 +260,9 @@ def test_requests_on_one_connection_are_decided_one_by_one(stage: Stage) -> None
     assert stage.evil.targets() == [b"/plain?n=1", b"/plain?n=3"]
 
 
-@pytest.mark.parametrize("line", [b"GET /plain\r\n\r\n", b"GET /plain HTTP/1.0\r\n\r\n", b"GET /plain HTTP/3.0\r\n\r\n"])
+@pytest.mark.parametrize(
+    "line", [b"GET /plain\r\n\r\n", b"GET /plain HTTP/1.0\r\n\r\n", b"GET /plain HTTP/3.0\r\n\r\n"]
+)
 def test_no_other_version_is_a_way_around(stage: Stage, line: bytes) -> None:
     talk(stage.app, line, within=0.5)
     assert stage.evil.heads == []
@@ -273,7 +277,12 @@ BODIES: dict[str, tuple[str, list[tuple[str, str]], bytes, str]] = {
     "GET, chunked": ("GET", [("transfer-encoding", "chunked")], chunked(b"secret"), "body_refused"),
     "DELETE, chunked": ("DELETE", [("transfer-encoding", "chunked")], chunked(b"secret"), "body_refused"),
     "no chunk at all": ("GET", [("transfer-encoding", "chunked")], chunked(), "body_refused"),
-    "trailers alone": ("GET", [("transfer-encoding", "chunked")], chunked(trailers=[("x-a", "secret")]), "body_refused"),
+    "trailers alone": (
+        "GET",
+        [("transfer-encoding", "chunked")],
+        chunked(trailers=[("x-a", "secret")]),
+        "body_refused",
+    ),
     "an upgrade": ("GET", [*UPGRADE, ("connection", "upgrade")], b"", "upgrade_refused"),
     "h2c": ("GET", [("upgrade", "h2c"), ("connection", "upgrade"), ("http2-settings", "")], b"", "upgrade_refused"),
     "an upgrade to anything": ("GET", [("upgrade", "raw"), ("connection", "upgrade")], b"", "upgrade_refused"),
@@ -530,7 +539,9 @@ class H2:
         return found[1].decode() if found else ""
 
 
-def h2_ask(url: str, headers: list[tuple[bytes, bytes]], body: bytes = b"", trailers: list[tuple[bytes, bytes]] = []) -> H2:  # noqa: B006
+def h2_ask(
+    url: str, headers: list[tuple[bytes, bytes]], body: bytes = b"", trailers: list[tuple[bytes, bytes]] = []
+) -> H2:  # noqa: B006
     """One stream, sent without any check of ours."""
     config = h2.config.H2Configuration(
         client_side=True, validate_outbound_headers=False, normalize_outbound_headers=False, header_encoding=None

@@ -167,8 +167,10 @@ def test_without_the_abort_a_return_at_the_headers_fails_open(upstream: Upstream
 @pytest.mark.parametrize("phase", ["response headers", "response body"])
 def test_without_the_abort_the_response_fails_open(upstream: Upstream, phase: str, name: str) -> None:
     with bench(upstream, phase, FAULTS[name], NoAbort) as made:
-        got, _ = send(made, phase)
-    assert SSN.encode() in got
+        got, whole = send(made, phase)
+    # Later chunks come raw, earlier ones may be lost, and all of it looks like a whole answer.
+    assert whole
+    assert SSN.encode() in got or b"****" not in got
 
 
 def test_without_the_abort_a_request_body_goes_on_uninspected(upstream: Upstream) -> None:

@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import json
 import threading
+import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
@@ -130,24 +131,43 @@ class Upstream:
         await writer.drain()
 
     async def _websocket(self, seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """A WebSocket echo, just enough of RFC 6455 for small frames."""
+        """
+        A WebSocket echo, just enough of RFC 6455: whole frames of any length, pings answered. On `/…/leak` a text gets
+        the injected credential back.
+        """
         key = (seen.get("sec-websocket-key") or "") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
         accept = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()
         head = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"
         writer.write(f"{head}sec-websocket-accept: {accept}\r\n\r\n".encode())
         while True:
-            first, second = await reader.readexactly(2)
-            length = second & 0x7F
-            if length == 126:
-                length = int.from_bytes(await reader.readexactly(2), "big")
-            mask = await reader.readexactly(4)
-            data = bytes(b ^ mask[i % 4] for i, b in enumerate(await reader.readexactly(length)))
-            self.bytes_in += len(data)
-            size = bytes([len(data)]) if len(data) < 126 else b"\x7e" + len(data).to_bytes(2, "big")
-            writer.write(bytes([first]) + size + data)
+            first, data = await self._frame(reader)
+            opcode = first & 0x0F
+            if opcode == 9:
+                first = first & 0xF0 | 10
+            elif opcode == 1 and seen.target.endswith("/leak"):
+                data = (seen.get("authorization") or "").removeprefix("Bearer ").encode()
+            writer.write(bytes([first]) + _length(len(data)) + data)
             await writer.drain()
-            if first & 0x0F == 8:
+            if opcode == 8:
                 return
+
+    async def _frame(self, reader: asyncio.StreamReader) -> tuple[int, bytes]:
+        """One masked frame (RFC 6455, 5.2): its first byte and its data."""
+        first, second = await reader.readexactly(2)
+        length = second & 0x7F
+        if length >= 126:
+            length = int.from_bytes(await reader.readexactly(2 if length == 126 else 8), "big")
+        mask = await reader.readexactly(4)
+        masked = await reader.readexactly(length)
+        self.bytes_in += length
+        pad = int.from_bytes((mask * (length // 4 + 1))[:length], "big")
+        return first, (int.from_bytes(masked, "big") ^ pad).to_bytes(length, "big")
+
+
+def _length(size: int) -> bytes:
+    if size < 126:
+        return bytes([size])
+    return b"\x7e" + size.to_bytes(2, "big") if size < 65536 else b"\x7f" + size.to_bytes(8, "big")
 
 
 Query = dict[str, str]
@@ -202,10 +222,25 @@ async def big(up: Upstream, seen: Seen, query: Query, writer: asyncio.StreamWrit
     writer.write(b"0\r\n\r\n")
 
 
+async def bomb(up: Upstream, seen: Seen, query: Query, writer: asyncio.StreamWriter) -> None:
+    """`mb` MB of one character (`of`, a number), in one gzip member of a thousandth of that."""
+    packer = zlib.compressobj(6, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    unit = bytes([int(query.get("of", "48"))]) * 1_000_000
+    head = packer.compress(unit) + packer.flush(zlib.Z_FULL_FLUSH)
+    same = packer.compress(unit) + packer.flush(zlib.Z_FULL_FLUSH)  # nothing refers back, so it may be repeated
+    total = int(query.get("mb", "1000"))
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-encoding: gzip\r\n")
+    writer.write(b"transfer-encoding: chunked\r\n\r\n")
+    for piece in (head, *[same] * (total - 1)):
+        writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        await writer.drain()
+    writer.write(b"0\r\n\r\n")
+
+
 async def sse(up: Upstream, seen: Seen, query: Query, writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
     for number in range(int(query.get("events", "3"))):
-        event = f"data: event {number}\n\n".encode()
+        event = f"data: event {number}{query.get('say', '')}\n\n".encode()
         writer.write(b"%x\r\n%s\r\n" % (len(event), event))
         await writer.drain()
         await asyncio.sleep(float(query.get("pause", "0.5")))
@@ -250,6 +285,7 @@ ROUTES: dict[str, Route] = {
     "packed": packed,
     "stream": stream,
     "big": big,
+    "bomb": bomb,
     "sse": sse,
     "leak": leak,
     "redirect": redirect,

@@ -95,3 +95,36 @@ def test_a_secret_after_its_own_beginning_is_found() -> None:
     text = b"ababababac"
     assert outcome(lambda: SecretFilter((b"abababac",)), singles(text)) == "response_leaks_credential"
     assert repeated.contains(text)
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
+def test_a_conversation_never_gives_the_second_half_of_a_secret(form: bytes) -> None:
+    one = SecretFilter((SECRET,), conversation=True)
+    out = bytearray()
+    with pytest.raises(Refusal):
+        for piece in singles(b"hello " + form + b"."):
+            for part in one.feed(piece, end=False):
+                out += part
+    assert len(out) <= len(b"hello ") + len(form) * 2 // 3
+
+
+@pytest.mark.parametrize("message", [b"stop T", b"100%", b"number 5", b"back\\", SECRET[:5], b"VG9"])
+def test_a_conversation_does_not_wait_for_what_may_never_come(message: bytes) -> None:
+    one = SecretFilter((SECRET,), conversation=True)
+    assert list(one.feed(message, end=False)) == [message]
+    assert list(one.feed(b", and on", end=False)) == [b", and on"]
+
+
+@given(st.lists(st.sampled_from([SECRET[:3], SECRET[:9], SECRET[:20], SECRET[4:], b"x", b"%", b"VG9rL2"]), max_size=20))
+def test_a_conversation_loses_and_doubles_nothing(pieces: list[bytes]) -> None:
+    one = SecretFilter((SECRET,), conversation=True)
+    out = b""
+    try:
+        for piece in pieces:
+            out += b"".join(one.feed(piece, end=False))
+        out += b"".join(one.feed(b"", end=True))
+    except Refusal:
+        assert b"".join(pieces).startswith(out)
+        assert SECRET not in out
+    else:
+        assert out == b"".join(pieces)
