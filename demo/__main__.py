@@ -23,7 +23,7 @@ def main() -> None:
 @main.command()
 def run() -> None:
     """Start everything, say what to try, stop on Ctrl-C."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    _interruptible()
     print("starting Datasette and the gateway …", file=sys.stderr, flush=True)
     try:
         with running(free_ports=False) as stack:
@@ -41,7 +41,7 @@ def run() -> None:
 @click.option("--json", "as_json", is_flag=True, help="The same for a program.")
 def check(*, as_json: bool) -> None:
     """Drive a scripted CI job through Envoy. Exit 0 only where every row came out as promised."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    _interruptible()
     console = Console(stderr=True)
     rows: list[Row] = []
     try:
@@ -77,30 +77,42 @@ The gateway is up. development: true - these tokens open it for everybody on thi
   control     {stack.control}
   metrics     {stack.ready["metrics"]}
 
-A job's token (as GitHub Actions would issue it):
+In a second terminal, in this folder: a CI job with its token (as GitHub Actions would issue it).
 
   TOKEN=$(.venv/bin/extproc dev token --repo acme/billing -c demo/extproc.yaml)
 
-Try:
+Allowed, with card numbers, SSNs and e-mails masked:
 
-  curl -H "Authorization: Bearer {token}" '{url}/customers/customers.json?_shape=objects&_size=3'      # masked
-  curl -H "Authorization: Bearer {token}" '{url}/customers.json?sql=select+*+from+customers'           # refused
-  curl {url}/                                                                                  # no token: 401
-  curl -H "Authorization: Bearer {token}" '{url}/customers/customers.csv?_stream=on' -o export.csv      # held …
+  curl -H "Authorization: Bearer {token}" '{url}/customers/customers.json?_shape=objects&_size=3'
 
-In another terminal, as a data owner:
+Refused by the policy, with the reason; and refused without a token:
+
+  curl -H "Authorization: Bearer {token}" '{url}/customers.json?sql=select+*+from+customers'
+  curl {url}/
+
+Held until somebody approves it:
+
+  curl -H "Authorization: Bearer {token}" '{url}/customers/customers.csv?_stream=on' -o export.csv
+
+In a third terminal, in this folder: a data owner, who sees what waits and approves it (ID is in the list).
 
   export EXTPROC_TOKEN=$(.venv/bin/extproc dev token --person dana --group data-owners -c demo/extproc.yaml)
   .venv/bin/extproc approvals list -c demo/extproc.yaml
   .venv/bin/extproc approvals approve ID -c demo/extproc.yaml
 
-What happened:
+What happened (SESSION is in the list):
 
   .venv/bin/extproc sessions list -c demo/extproc.yaml
+  .venv/bin/extproc sessions replay SESSION -c demo/extproc.yaml
   .venv/bin/extproc sessions verify -c demo/extproc.yaml
 
 Ctrl-C stops everything.
 """
+
+
+def _interruptible() -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell starts what runs in the background with SIGINT ignored
+        signal.signal(number, _interrupt)
 
 
 def _interrupt(_number: int, _frame: object) -> None:

@@ -70,7 +70,9 @@ def running(*, free_ports: bool) -> Iterator[Stack]:
     document = yaml.safe_load(config.read_text())
     log_path = config.parent / "demo.log" if free_ports else DATA / "demo.log"
     with contextlib.ExitStack() as stack, log_path.open("wb") as log:
-        upstream = stack.enter_context(_process(*_datasette(document), log))
+        if _listens(_port(document)):
+            raise NotReady(f"port {_port(document)} is taken: does `make run` run already in another terminal?")
+        upstream = stack.enter_context(_process(*_datasette(document, config.parent), log))
         ready_file = DATA / f"ready-{os.getpid()}.json"
         stack.callback(ready_file.unlink, missing_ok=True)
         command = [sys.executable, "-m", "extproc.cli", "up", "-c", str(config), "--ready-file", str(ready_file)]
@@ -87,7 +89,8 @@ def _on_free_ports() -> Path:
     ports = ("8080", "8081", "8082", "8083", "8090", "8001")
     for port, free in zip(ports, _free_ports(len(ports)), strict=True):
         text = text.replace(f":{port}", f":{free}").replace(f"port: {port}", f"port: {free}")
-    text = text.replace("state_dir: ../.extproc", "state_dir: s").replace("../.extproc", str(ROOT / ".extproc"))
+    # A credential of its own too: a new one in a shared file would lock a gateway out that runs beside it.
+    text = text.replace("../.extproc/demo/datasette.cookie", "datasette.cookie").replace("../.extproc", "s")
     path = folder / "extproc.yaml"
     path.write_text(text.replace("../rego", str(ROOT / "rego")))
     return path
@@ -106,15 +109,14 @@ def _port(document: dict[str, Any]) -> int:
     return int(document["resources"][0]["upstream"].rpartition(":")[2])
 
 
-def _datasette(document: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
-    """Datasette's command and environment; and the credential that opens it, made anew each time."""
+def _datasette(document: dict[str, Any], folder: Path) -> tuple[list[str], dict[str, str]]:
+    """Datasette's command and environment; and the credential that opens it, made anew each time, in `folder`."""
     secret = secrets.token_hex(32)
     metadata = DATA / "datasette.json"
     metadata.write_text(json.dumps(_DATASETTE))
     datasette = str(Path(sys.executable).with_name("datasette"))
     cookie = URLSafeSerializer(secret, "actor").dumps({"a": {"id": "gateway"}})
-    path = Path(document["credentials"]["datasette"]["file"])
-    path = path if path.is_absolute() else (CONFIG.parent / path).resolve()
+    path = (folder / document["credentials"]["datasette"]["file"]).resolve()
     path.touch(mode=0o600)
     path.write_text(f"ds_actor={cookie}\n")
     settings = ["--setting", "default_page_size", "20", "--setting", "max_returned_rows", "1000"]

@@ -125,6 +125,8 @@ class IdentitySection(_Section):
         both = {rule.issuer for rule in self.jobs} & {rule.issuer for rule in self.people}
         if both:
             raise ValueError(f"expected different issuers for jobs and people; {min(both)} is in both")
+        # Only one rule for an issuer could count, and nothing would say which.
+        _unique("issuer", [rule.issuer for rule in (*self.jobs, *self.people)])
         return self
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import os
 from pathlib import Path
 
 import click
@@ -13,10 +15,16 @@ from extproc.config import load
 @click.command()
 @config_option
 @click.option("--index", type=click.IntRange(0, 63), default=0, show_default=True, help="Which worker-N.sock to serve.")
-def worker(path: Path, index: int) -> None:
+@click.option("--check", is_flag=True, help="Ask the one that runs; exit 1 where it does not serve.")
+def worker(path: Path, index: int, *, check: bool) -> None:
     """Serve Envoy's ext_proc streams on run/worker-N.sock in the state directory."""
-    from extproc.run import state, worker  # noqa: PLC0415 - not needed for --help
+    from extproc.run import standalone, state  # noqa: PLC0415 - not needed for --help
 
     config = load(path)
+    if check:
+        sys.exit(0 if standalone.worker_serves(config, index) else 1)
     state.prepare(config.state_dir)
+    standalone.share_metrics(config.state_dir, f"worker-{index}")
+    from extproc.run import worker  # noqa: PLC0415 - imports the metrics, which must know where to go
+
     worker.main(config, index)

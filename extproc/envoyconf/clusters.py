@@ -13,6 +13,7 @@ WORKERS = "extproc_workers"  # no space: the name becomes the :authority of the 
 # Debian's and Alpine's, then Fedora's: Envoy needs a file.
 _CA_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 _MANY = 1_000_000
+_WINDOW = 1 << 20  # bytes
 
 
 def workers(config: Config) -> api.cluster.Cluster:
@@ -25,7 +26,10 @@ def workers(config: Config) -> api.cluster.Cluster:
         lb_policy=api.cluster.ClusterLbPolicy.LEAST_REQUEST,
         load_assignment=_assignment(WORKERS, [api.core.Address(pipe=api.core.Pipe(path=str(s))) for s in sockets]),
         typed_extension_protocol_options=_protocol(
-            http2_protocol_options=api.core.Http2ProtocolOptions(max_concurrent_streams=100_000)
+            # The stream's window is also what Envoy buffers of a stream: its default of 16 MiB a slow client fills.
+            http2_protocol_options=api.core.Http2ProtocolOptions(
+                max_concurrent_streams=100_000, initial_stream_window_size=_WINDOW
+            )
         ),
         health_checks=[
             api.core.HealthCheck(

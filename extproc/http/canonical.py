@@ -7,6 +7,7 @@ refused rather than guessed.
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import parse_qsl, unquote_to_bytes
@@ -22,8 +23,11 @@ STRIPPED: Final = frozenset({
     b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-port",
     b"x-forwarded-prefix", b"x-forwarded-client-cert", b"x-real-ip", b"x-client-ip", b"true-client-ip",
     b"x-envoy-external-address", b"x-envoy-internal", b"x-original-url", b"x-original-host", b"x-rewrite-url",
-    b"x-host", b"x-http-method", b"x-http-method-override", b"x-method-override",
+    b"x-host", b"x-http-method", b"x-http-method-override", b"x-method-override", b"x-cluster-client-ip",
+    b"remote-user",
 })  # fmt: skip
+# What proxies tell upstreams of a request and of who makes it, by families that grow; orders to an Envoy behind us.
+_CLAIMS: Final = (b"x-forwarded-", b"x-original-", b"x-envoy-", b"x-auth-request-", b"x-remote-", b"x-webauth-")
 # Fragments and compressed bytes evade detectors.
 STRIPPED_WHEN_READ: Final = frozenset({b"accept-encoding", b"sec-websocket-extensions", b"range", b"if-range"})
 # Differ between two sendings of the same request, so a held request neither counts nor forwards them.
@@ -34,6 +38,7 @@ REQUEST_IDS: Final = frozenset({
 # Carry credentials: not for policy, not for records.
 _SECRET: Final = STRIPPED | {b"cookie", b"set-cookie", b"x-api-key", b"x-auth-token", b"private-token"}
 _MAX_QUERY_FIELDS: Final = 1000
+_QUOTED: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ class HttpOperation:
         return {"request": request}
 
     def canonical(self) -> dict[str, JSON]:
-        forwarded = self.headers.without(STRIPPED | STRIPPED_WHEN_READ | REQUEST_IDS)
+        forwarded = self.headers.without(stripped(self.headers) | STRIPPED_WHEN_READ | REQUEST_IDS)
         canonical: dict[str, JSON] = {
             "method": self.method,
             "host": self.host,
@@ -116,6 +121,8 @@ def read_request(headers: Headers) -> HttpOperation:
     for name in (b"content-type", b"content-encoding", b"upgrade"):
         if len(headers.get_all(name)) > 1:
             raise Refusal("request_malformed", f"more than one {name.decode()} header")
+    if is_list(headers.get(b"content-type") or b""):
+        raise Refusal("request_malformed", "more than one content-type")
     path, _, query = target.partition(b"?")
     return HttpOperation(
         method=method,
@@ -127,6 +134,16 @@ def read_request(headers: Headers) -> HttpOperation:
         query=_query(query),
         headers=headers,
     )
+
+
+def stripped(headers: Headers) -> frozenset[bytes]:
+    """The names among `headers` that never go upstream."""
+    return frozenset(name for name, _ in headers if name in STRIPPED or name.startswith(_CLAIMS))
+
+
+def is_list(media_type: bytes) -> bool:
+    """Whether a Content-Type has a comma outside of quotes: Envoy joins two such headers into one (RFC 9110, 5.3)."""
+    return b"," in _QUOTED.sub(b"", media_type)
 
 
 def unread(headers: Headers) -> HttpOperation:
@@ -147,7 +164,8 @@ def _segments(path: bytes) -> tuple[str, ...]:
     """The decoded segments. Anything that a proxy and an upstream could split differently is refused."""
     if not path.startswith(b"/"):
         raise Refusal("request_malformed", "the path must begin with a slash")
-    if any(byte <= 0x20 or byte >= 0x7F or byte in b"\\#" for byte in path):
+    # Some servers cut a segment at `;` before they resolve dots: `/a/..;/b` is `/b` to them.
+    if any(byte <= 0x20 or byte >= 0x7F or byte in b"\\#;" for byte in path):
         raise Refusal("request_malformed", "the path has a character that must be percent-encoded")
     segments = []
     for part in path[1:].split(b"/"):
@@ -186,7 +204,7 @@ def _regular(headers: Headers) -> list[tuple[bytes, bytes]]:
 def _shown(headers: Headers) -> dict[str, JSON]:
     shown: dict[str, JSON] = {}
     for name, value in _regular(headers):
-        if name not in _SECRET:
+        if name not in _SECRET and not name.startswith(_CLAIMS):
             shown.setdefault(_text(name), []).append(_text(value))
     return shown
 

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from typing import Any
 
 from extproc.errors import Refusal
-from extproc.http.canonical import REQUEST_IDS, STRIPPED, STRIPPED_WHEN_READ, HttpOperation
+from extproc.http.canonical import REQUEST_IDS, STRIPPED_WHEN_READ, HttpOperation, stripped
 from extproc.http.events import Command, Direction, PassBody, PassHeaders, PassTrailers
 from extproc.lane import Lane
 from extproc.model import Headers, MaskRule
@@ -57,10 +57,10 @@ class RequestSide:
     def headers(self) -> PassHeaders:
         present = {name for name, _ in self._operation.headers}
         permit = self._permit
-        drop = set(STRIPPED)
+        drop = set(stripped(self._operation.headers))
         if permit.resource.bodies == "inspect":
             drop |= {b"accept-encoding", b"sec-websocket-extensions"}  # what is compressed cannot be searched
-        if permit.decision.redact or "response" in permit.decision.inspect:
+        if permit.decision.redact or permit.credential is not None or "response" in permit.decision.inspect:
             drop |= STRIPPED_WHEN_READ
         if permit.held:
             drop |= REQUEST_IDS | STRIPPED_WHEN_READ  # what is not in the canonical object is not forwarded

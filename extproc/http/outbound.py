@@ -57,10 +57,10 @@ class ResponseSide:
         if end:
             self._lane_end()
             yield from self._close("released")
-        rules = () if end else release.rules
-        remove = stale_headers(headers) if rules or self._decoded else ()
+        # An answer to HEAD has no body, but a digest or a length of the one that would have been masked.
+        remove = stale_headers(headers) if release.rules or self._decoded else ()
         put = mask_head(headers, release.rules)
-        if rules:
+        if release.rules:
             put += ((b"cache-control", b"no-store"),)
         yield PassHeaders(Direction.RESPONSE, put, remove)
 
@@ -85,7 +85,7 @@ class ResponseSide:
         check_head(trailers, self._permit.resource, self._secrets)
         yield from self._close("released")
         rules = self._release.rules if self._release else ()
-        yield PassTrailers(Direction.RESPONSE, mask_head(trailers, rules))
+        yield PassTrailers(Direction.RESPONSE, mask_head(trailers, rules), stale_headers(trailers) if rules else ())
 
     def abandon(self, outcome: str) -> None:
         """The exchange ends before its end: what was released is recorded. Never waits, never raises."""

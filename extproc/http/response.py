@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
 from extproc.errors import Refusal
+from extproc.http.canonical import is_list
 from extproc.http.events import Pairs
 from extproc.model import JSON, Headers, MaskRule, Resource
 from extproc.redact.detectors import mask_text
@@ -56,7 +58,7 @@ def read_head(headers: Headers) -> ResponseHead:
     if len(status) != 1 or not status[0].isdigit() or len(status[0]) != 3:
         raise Refusal("response_malformed", "the response has no single status")
     types = headers.get_all(b"content-type")
-    if len(types) > 1:
+    if len(types) > 1 or any(is_list(value) for value in types):
         raise Refusal("response_malformed", "the response has more than one content-type")
     encodings = b",".join(headers.get_all(b"content-encoding")).lower().split(b",")
     return ResponseHead(
@@ -74,7 +76,7 @@ def check_head(headers: Headers, resource: Resource, secrets: SecretFilter) -> N
             raise Refusal("response_leaks_credential")
     for name in _REDIRECTS:
         for value in headers.get_all(name):
-            if not _registered(value, resource):
+            if not _registered(_target(name, value), resource):
                 raise Refusal("location_refused")
 
 
@@ -98,11 +100,19 @@ def stale_headers(headers: Headers) -> tuple[bytes, ...]:
     return tuple(sorted({name for name, _ in headers if name in _ABOUT_THE_BYTES}))
 
 
-def _registered(value: bytes, resource: Resource) -> bool:
+def _target(name: bytes, value: bytes) -> str:
+    """The address in a header. That of Refresh is found as browsers do (HTML, "shared declarative refresh steps")."""
     text = value.decode("latin-1").strip()
-    if ";" in text and "url=" in text.lower():  # Refresh: 0; url=…
-        text = text[text.lower().index("url=") + 4 :].strip(" '\"")
-    if "\\" in text or any(ord(c) < 0x20 for c in text):
+    if name != b"refresh":
+        return text
+    text = re.sub(r"^[0-9.]*[\s;,]*", "", text)
+    text = re.sub(r"^url\s*=\s*", "", text, flags=re.IGNORECASE)
+    return text.strip(" '\"")
+
+
+def _registered(text: str, resource: Resource) -> bool:
+    # Browsers take any number of slashes for two, and overlook some controls.
+    if "\\" in text or text.startswith("///") or any(ord(c) < 0x20 or ord(c) == 0x7F for c in text):
         return False
     try:
         host = urlsplit(text).hostname

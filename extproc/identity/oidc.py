@@ -42,6 +42,12 @@ _KINDS: Final = {
     "EdDSA": "Ed25519",
 }
 
+_READERS: Final[dict[str, Callable[[Any], Any]]] = {
+    "RSA": RSAAlgorithm.from_jwk,
+    "EC": ECAlgorithm.from_jwk,
+    "OKP": OKPAlgorithm.from_jwk,
+}
+
 _PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
 
@@ -196,8 +202,7 @@ def _key(entry: Any) -> _Key | None:
     if operations is not None and not (isinstance(operations, list) and "verify" in operations):
         return None
     try:
-        reader = {"RSA": RSAAlgorithm, "EC": ECAlgorithm, "OKP": OKPAlgorithm}[entry["kty"]]
-        public = reader.from_jwk(entry)
+        public = _READERS[entry["kty"]](entry)
         kind = _kind(public)
         if kind is None or (algorithm is not None and _KINDS[algorithm] != kind):
             return None
@@ -216,11 +221,9 @@ def _kind(public: object) -> str | None:
 
 def _read(token: str) -> tuple[dict[str, JSON], dict[str, JSON]]:
     """Header and claims, read so that every reader would read the same."""
-    parts = token.split(".")
     try:
-        if len(parts) != 3:
-            raise ValueError("not three parts")
-        header, claims = (strictjson.loads(_decoded(part), depth=_MAX_DEPTH) for part in parts[:2])
+        first, second, _ = token.split(".")
+        header, claims = (strictjson.loads(_decoded(part), depth=_MAX_DEPTH) for part in (first, second))
     except ValueError:
         raise Refusal("identity_invalid", "the token is no JWT") from None
     if not isinstance(header, dict) or not isinstance(claims, dict):

@@ -107,6 +107,13 @@ def test_jobs_and_people_have_different_issuers(tmp_path: Path) -> None:
     assert "different issuers" in complaint(written(tmp_path, {"identity": identity}))
 
 
+@pytest.mark.parametrize("kind", ["jobs", "people"])
+def test_an_issuer_has_one_rule(tmp_path: Path, kind: str) -> None:
+    rules = [{"issuer": "https://issuer.test", "audience": audience} for audience in ("one", "two")]
+    said = complaint(written(tmp_path, {"identity": {**GOOD["identity"], kind: rules}}))
+    assert "every issuer once; https://issuer.test stands twice" in said
+
+
 def test_a_complaint_about_a_credential_shows_no_value(tmp_path: Path) -> None:
     said = complaint(written(tmp_path, {"credentials": {"app": {"kind": "bearer", "token": "s3cret-value"}}}))
     assert "s3cret-value" not in said

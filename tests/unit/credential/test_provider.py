@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from extproc.credential import provider
 from extproc.credential.provider import Credentials, CredentialSpec
 from extproc.errors import Refusal
 
@@ -46,7 +47,10 @@ def test_a_trailing_line_break_does_not_count(tmp_path: Path) -> None:
     assert one(spec(file=file)).get("app").secrets == (SECRET.encode(),)
 
 
-@pytest.mark.parametrize("value", [None, "", "\n", f"{SECRET}\nx-evil: 1", f"{SECRET}\0x", f"a\r{SECRET}"])
+ODD = [f"{SECRET}{odd}x" for odd in ("\t", "\x1b", "\x7f", "é", "\udcff", "\ud800")] + [f" {SECRET}", f"{SECRET} "]
+
+
+@pytest.mark.parametrize("value", [None, "", "\n", f"{SECRET}\nx-evil: 1", f"{SECRET}\0x", f"a\r{SECRET}", *ODD])
 def test_what_makes_no_header_is_unavailable_and_never_quoted(value: str | None) -> None:
     with pytest.raises(Refusal) as refused:
         one(spec(), value).get("app")
@@ -91,6 +95,53 @@ def test_a_file_that_is_gone_is_unavailable_though_it_was_read(tmp_path: Path) -
     file.unlink()
     with pytest.raises(Refusal):
         credentials.get("app")
+
+
+def unavailable(credentials: Credentials) -> str:
+    with pytest.raises(Refusal) as refused:
+        credentials.get("app")
+    assert refused.value.code.name == "credential_unavailable"
+    assert SECRET not in repr(refused.value)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("username", ["bot:x", "bo\nt", "bö", "\udcff"])
+def test_a_user_name_that_basic_cannot_carry_is_refused(username: str) -> None:
+    assert "user name" in unavailable(one(spec("basic", username=username)))
+
+
+def test_a_basic_password_may_hold_colons_and_spaces() -> None:
+    assert one(spec("basic", username="bot"), " a:b ").get("app").secrets[0] == b" a:b "
+
+
+def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "fifo", tmp_path / "folder", Path("/dev/zero"), tmp_path / "nul\0"):
+        assert "cannot be read" in unavailable(one(spec(file=path)))
+
+
+@pytest.mark.timeout(10)
+def test_a_file_that_became_a_fifo_after_it_was_looked_at_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    monkeypatch.setattr(provider, "_stamp", lambda _: (1,))
+    assert "cannot be read" in unavailable(one(spec(file=tmp_path / "fifo")))
+
+
+def test_a_file_of_64_kib_is_the_largest(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_bytes(b"x" * 65536)
+    assert len(one(spec(file=file)).get("app").secrets[0]) == 65536
+    file.write_bytes(b"x" * 65537)
+    assert "cannot be read" in unavailable(one(spec(file=file)))
+
+
+def test_a_link_to_a_file_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text(SECRET)
+    (tmp_path / "token").symlink_to("real")  # as orchestrators mount secrets
+    assert one(spec(file=tmp_path / "token")).get("app").secrets == (SECRET.encode(),)
 
 
 def test_no_text_of_it_shows_a_secret() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,7 +41,11 @@ class Issuer:
         """Signed by hand, so that it may say what no library would sign. A header of None is left out."""
         header = {"alg": "ES256", "kid": self.kid, **(headers or {})}
         header = {name: value for name, value in header.items() if value is not None}
-        head = b".".join(part(value) for value in (header, self.claims(**changed)))
+        return self.signed(*(json.dumps(value) for value in (header, self.claims(**changed))))
+
+    def signed(self, header: str, claims: str) -> str:
+        """A token of these very texts."""
+        head = b".".join(base64.urlsafe_b64encode(text.encode()).rstrip(b"=") for text in (header, claims))
         signature = jwt.algorithms.ECAlgorithm(jwt.algorithms.ECAlgorithm.SHA256).sign(head, self.key)
         return (head + b"." + base64.urlsafe_b64encode(signature).rstrip(b"=")).decode()
 
@@ -48,8 +54,10 @@ def part(value: object) -> bytes:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=")
 
 
-def verifier(*issuers: Issuer, rule: IssuerRule = RULE, development: bool = False) -> OidcVerifier:
-    made = OidcVerifier([rule], development=development)
+def verifier(
+    *issuers: Issuer, rule: IssuerRule = RULE, development: bool = False, clock: Callable[[], float] = time.monotonic
+) -> OidcVerifier:
+    made = OidcVerifier([rule], development=development, clock=clock)
     for issuer in issuers:
         made.set_keys(issuer.url, issuer.jwks())
     return made

@@ -70,8 +70,7 @@ def test_a_jobs_key_signs_no_person(tmp_path: Path) -> None:
 def test_a_fork_is_told_apart() -> None:
     claims = Job("acme/billing", fork=True).claims()
     assert (claims["event_name"], claims["sub"]) == ("pull_request", "repo:acme/billing:pull_request")
-    assert claims["head_repository"] != claims["repository"]
-    assert claims["fork"] is True
+    assert (claims["head_ref"], claims["actor"]) == ("feature", "somebody-else")
 
 
 def test_keys_are_for_this_user_alone_and_stay(tmp_path: Path) -> None:
