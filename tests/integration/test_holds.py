@@ -345,3 +345,17 @@ def test_a_stop_answers_what_is_held(upstream: Upstream) -> None:
     answer = asking.done()
     assert (answer.status_code, answer.json()["approval"]) == (503, approval["id"])
     assert upstream.seen == []
+
+
+def test_a_hold_on_a_headers_only_route_outlasts_envoys_message_timeout(
+    gateways: Callable[..., Gateway], upstream: Upstream
+) -> None:
+    policy = POLICY.replace(', "redact": [{"detect": ["ssn"]}]', "")
+    gateway = gateways(policy=policy, resource={"bodies": "headers_only", "credential": None})
+    asking = Asking(gateway, "/plain", gateway.token())
+    (approval,) = pending(gateway)
+    asking.join(11)  # Envoy waits 10 s for an answer to headers, unless it is told once to wait longer
+    assert asking.is_alive()
+    assert decide(gateway, approval, gateway.person()).status_code == 200
+    assert asking.done().status_code == 200
+    assert len(upstream.seen) == 1
