@@ -18,7 +18,7 @@ from extproc.config import load
 @click.option("--check", is_flag=True, help="Ask the one that runs; exit 1 where it does not serve.")
 def worker(path: Path, index: int, *, check: bool) -> None:
     """Serve Envoy's ext_proc streams on run/worker-N.sock in the state directory."""
-    # gRPC's newer event engine hands every read and write through two more threads: 0.9 ms more a request on one
+    # gRPC's newer event engine hands every read and write through more threads: 0.3 of 2.9 ms a request on one
     # connection (tests/bench/latency.py). It reads this when it is loaded.
     os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener,-event_engine_callback_cq")
     from extproc.run import standalone, state  # noqa: PLC0415 - not needed for --help

@@ -29,6 +29,7 @@ class RequestSide:
     def __init__(self, permit: Permit, operation: HttpOperation, services: Services) -> None:
         self._permit = permit
         self._operation = operation
+        self.upgrade = operation.upgrade()
         media_type = operation.media_type().encode("latin-1")
         level = permit.decision.record or permit.resource.recording
         sink = BodyRecord(
@@ -37,7 +38,7 @@ class RequestSide:
             permit.exchange,
             "request.body",
             limit=services.record_cap,
-            media_type=media_type,
+            media_type=recorded_type(media_type, services),
             level="metadata" if operation.encoded() else level,
             clock=services.clock,
             key=services.mask_key,
@@ -91,6 +92,11 @@ class RequestSide:
 
 def without(trailers: Headers) -> PassTrailers:
     return PassTrailers(Direction.REQUEST, remove=tuple(sorted({name for name, _ in trailers})))
+
+
+def recorded_type(media_type: bytes, services: Services) -> bytes:
+    """A Content-Type for the record: whoever writes it can write a secret there, and then it is no media type."""
+    return services.mask(media_type.decode("latin-1")).encode("latin-1", "replace")
 
 
 def record_masks(media_type: bytes, services: Services) -> list[ByteFilter]:

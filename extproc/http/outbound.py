@@ -8,7 +8,7 @@ from typing import Any
 from extproc.errors import Refusal
 from extproc.http.body import decoder
 from extproc.http.events import Command, Direction, PassBody, PassHeaders, PassTrailers
-from extproc.http.inbound import RequestSide, record_masks
+from extproc.http.inbound import RequestSide, record_masks, recorded_type
 from extproc.http.response import ResponseHead, check_head, mask_head, read_head, stale_headers
 from extproc.lane import Lane
 from extproc.model import Headers
@@ -49,6 +49,9 @@ class ResponseSide:
     def head(self, headers: Headers, *, end: bool) -> Steps:
         head = read_head(headers)
         self._status = head.status
+        if head.status == 101 and not self._request.upgrade:
+            # Nothing is masked after a switch of protocols, and nobody asked for one.
+            raise Refusal("response_malformed", "the upstream switched protocols unasked")
         check_head(headers, self._permit.resource, self._secrets)
         shown = masked(head.shown(), self._services)
         release = yield from on_response(self._permit, head.facts(), shown, self._services)
@@ -114,7 +117,7 @@ class ResponseSide:
             permit.exchange,
             "response.body",
             limit=services.record_cap,
-            media_type=head.media_type,
+            media_type=recorded_type(head.media_type, services),
             level="metadata" if head.encodings and not self._decoded else release.level,
             clock=services.clock,
             key=services.mask_key,

@@ -62,8 +62,6 @@ class GrpcTransport:
                 ("grpc.so_reuseport", 0),
                 ("grpc.max_receive_message_length", 16 * 1024 * 1024),
                 ("grpc.max_concurrent_streams", 1_000_000),
-                ("grpc.http2.bdp_probe", 0),
-                ("grpc.http2.lookahead_bytes", 262144),
                 ("grpc.keepalive_permit_without_calls", 1),
                 ("grpc.http2.min_ping_interval_without_data_ms", 1000),
                 ("grpc.http2.max_ping_strikes", 0),

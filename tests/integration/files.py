@@ -10,7 +10,6 @@ import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import IO
 from urllib.parse import urlsplit
 
 REPOSITORY = "repo.git"
@@ -109,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = [(name, value) for name, _, value in lines if name != "Status"]
         self._answer(int(status.split()[0]), headers, body)
 
-    def _body(self, source: IO[bytes]) -> bytes:
+    def _body(self, source: io.BufferedIOBase) -> bytes:
         if self.headers.get("transfer-encoding") != "chunked":
             return source.read(int(self.headers.get("content-length") or 0))
         body = bytearray()
@@ -131,7 +130,9 @@ def git(*args: str, where: Path | None = None) -> str:
         "LC_ALL": "C",
         **{f"GIT_{who}_{what}": "test@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
     }
-    ran = subprocess.run(["git", *args], cwd=where, env=environ, capture_output=True, text=True, timeout=60)
+    ran = subprocess.run(
+        ["git", *args], cwd=where, env=environ, capture_output=True, text=True, timeout=60, check=False
+    )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout.strip()
 

@@ -1,4 +1,4 @@
-"""HTTP by hand, on both ends of the gateway: nothing here normalises, completes or refuses what an attacker would send."""
+"""HTTP by hand, on both ends of the gateway: nothing here normalises, completes or refuses what is sent."""
 
 from __future__ import annotations
 

@@ -5,17 +5,30 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import h2.config
 import h2.connection
-import h2.errors
 import h2.events
 import pytest
 
 from tests.integration.gateway import CREDENTIAL, Gateway, free_port
-from tests.integration.raw import CLOSE, RESET, Evil, Reply, answer, ask, chunked, connect, read_all, request, talk
+from tests.integration.raw import (
+    CLOSE,
+    RESET,
+    Evil,
+    Reply,
+    answer,
+    ask,
+    ask_all,
+    chunked,
+    connect,
+    read_all,
+    request,
+    talk,
+)
 
 pytestmark = pytest.mark.envoy
 
@@ -33,6 +46,10 @@ decision := d if {
 	input.request.segments[0] == "spoof"
 	input.source.address != "127.0.0.1"
 	not startswith(input.source.address, "127.0.0.1:")
+	d := {"action": "allow"}
+} else := d if {
+	input.request.segments[0] == "seen"
+	input.request.headers["x-own"] == ["1"]
 	d := {"action": "allow"}
 } else := d if {
 	input.request.segments[0] == "body"
@@ -108,40 +125,42 @@ def slow(_stage: Stage) -> Iterator[Callable[[], tuple[Reply, float]]]:
 # --- paths
 
 HIDDEN = [
-    b"/plain%2fdenied", b"/plain%2Fdenied", b"/plain%5cdenied", b"/plain\\denied", b"/plain/..%2fdenied",
+    b"/plain%2fdenied", b"/plain%2Fdenied", b"/plain%5cdenied", b"/plain/..%2fdenied", b"/plain;jsessionid=1",
     b"/plain/%2e%2e%2fdenied", b"/plain/%252e%252e/denied", b"/plain%252fdenied", b"/plain/%00", b"/plain\0/x",
     b"/plain\xff", b"/plain/%ff", b"/plain/%c0%ae%c0%ae/denied", b"/plain/%c0%af", b"/plain#/denied", b"/plain#",
     b"/plain?x=1#y", b"/plain?a=1;b=2", b"/plain?a=%ff", b"/plain/..;/denied", b"/plain/..;x=1/denied",
-    b"/plain/%2e%2e;/denied", b"/plain/.;/x", b"/plain;x=1/y", b"/plain/\x7f", b"/plain\t/x", b"/plain\x0b", b"/plain\r/x", b"*", b"plain",
+    b"/plain/%2e%2e;/denied", b"/plain;x=1/y", b"/plain/\x7f", b"/plain\t/x", b"/plain\x0b", b"/plain\r/x", b"*", b"plain",
     b"?/plain", b"/plain/%0d%0ax", b"/plain/%", b"/plain/%zz", b"/plain /denied", b"/plain\xc2\xa0", b"/%u0070lain",
     b"http:plain", b"//", b"/plain/%e2%80%ae%00",
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("target", HIDDEN)
-def test_a_path_that_could_be_read_in_two_ways_never_arrives(stage: Stage, target: bytes) -> None:
-    reply = stage.ask(request(target, token=stage.token))
-    assert stage.evil.heads == [], reply
-    assert reply.status == 0 or 400 <= reply.status < 500, reply
+COMES_TO_DENIED = [
+    "//denied", "/plain/../denied", "/plain/%2e%2e/denied", "/plain/.%2E/denied", "/plain/./../denied", "/./denied",
+    "///denied", "/plain/..//denied", "/%64enied", "/plain/x/../../denied", "/../denied", "/plain\\..\\denied",
+    "/\\denied",
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "target",
-    [
-        "//denied", "/plain/../denied", "/plain/%2e%2e/denied", "/plain/.%2E/denied", "/plain/./../denied", "/./denied",
-        "///denied", "/plain//../denied", "/plain/..//denied", "/%64enied", "/plain/x/../../denied", "/../denied",
-    ],
-)  # fmt: skip
-def test_a_path_is_decided_by_what_it_comes_to(stage: Stage, target: str) -> None:
-    reply = stage.ask(request(target, token=stage.token))
-    assert (reply.code, stage.evil.heads) == ("policy_denied", [])
+def test_a_path_that_could_be_read_in_two_ways_never_arrives(stage: Stage) -> None:
+    replies = ask_all(stage.app, {target: request(target, token=stage.token) for target in HIDDEN})
+    assert stage.evil.heads == []
+    assert [target for target, reply in replies.items() if not reply.refused] == []
+
+
+def test_a_path_is_decided_by_what_it_comes_to(stage: Stage) -> None:
+    replies = ask_all(stage.app, {target: request(target, token=stage.token) for target in COMES_TO_DENIED})
+    assert stage.evil.heads == []
+    assert {target: reply.code for target, reply in replies.items() if reply.code != "policy_denied"} == {}
 
 
 @pytest.mark.parametrize(
     ("target", "arrives"),
     [
+        ("/plain\\denied", b"/plain/denied"), ("/plain/.;/x", b"/plain/x"), ("/plain//../denied", b"/plain/denied"),
         ("/denied/../plain", b"/plain"), ("//plain", b"/plain"), ("/%70lain", b"/plain"), ("/plain/", b"/plain/"),
-        ("/plain?a=1?b=2", b"/plain?a=1?b=2"), ("/plain?/../denied", b"/plain?/../denied"), ("/plain/%20", b"/plain/%20"),
+        ("/plain?a=1?b=2", b"/plain?a=1?b=2"), ("/plain?/../denied", b"/plain?/../denied"),
+        ("/plain/%20", b"/plain/%20"),
         ("/plain?next=//denied", b"/plain?next=//denied"), ("/plain?a=%2e%2e%2f", b"/plain?a=%2e%2e%2f"),
     ],
 )  # fmt: skip
@@ -153,18 +172,17 @@ def test_what_policy_read_is_what_arrives(stage: Stage, target: str, arrives: by
 # --- hosts and targets
 
 
-@pytest.mark.parametrize(
-    "target",
-    [
+ELSEWHERE = [
         "http://other.localhost/plain", "http://app.localhost@other.localhost/plain", "https://other.localhost/plain",
         "http://other.localhost:80/plain", "http://app.localhost.other.localhost/plain", "http://[::1]/plain",
         "http://app.localhost%00.other/plain", "//other.localhost/plain", "ftp://app.localhost/denied",
-    ],
-)  # fmt: skip
-def test_an_absolute_target_for_another_host_reaches_no_resource(stage: Stage, target: str) -> None:
-    reply = stage.ask(request(target, token=stage.token), stage.main)
-    assert stage.evil.heads == [], reply
-    assert 400 <= reply.status < 500
+]  # fmt: skip
+
+
+def test_an_absolute_target_for_another_host_reaches_no_resource(stage: Stage) -> None:
+    replies = ask_all(stage.main, {target: request(target, token=stage.token) for target in ELSEWHERE})
+    assert stage.evil.heads == []
+    assert [target for target, reply in replies.items() if not reply.refused] == []
 
 
 def test_an_absolute_target_is_decided_by_its_own_path(stage: Stage) -> None:
@@ -174,20 +192,22 @@ def test_an_absolute_target_is_decided_by_its_own_path(stage: Stage) -> None:
     assert stage.evil.targets() == [b"/plain"]
 
 
-@pytest.mark.parametrize(
-    "hosts",
-    [
+HOSTS = [
         ["app.localhost", "other.localhost"], ["other.localhost", "app.localhost"], ["app.localhost", "app.localhost"],
         ["other.localhost"], ["app.localhost,other.localhost"], ["app.localhost other.localhost"], [""], [],
         ["app.localhost@other.localhost"], ["app.localhost/plain"], ["app.localhost\\@x"], ["app.localhost?"],
-    ],
-)  # fmt: skip
-def test_a_host_that_names_no_single_resource_reaches_none(stage: Stage, hosts: list[str]) -> None:
-    lines = "".join(f"host: {host}\r\n" for host in hosts)
-    head = f"GET /plain HTTP/1.1\r\n{lines}connection: close\r\nauthorization: Bearer {stage.token}\r\n\r\n"
-    reply = stage.ask(head.encode(), stage.main)
-    assert stage.evil.heads == [], reply
-    assert 400 <= reply.status < 500
+]  # fmt: skip
+
+
+def test_a_host_that_names_no_single_resource_reaches_none(stage: Stage) -> None:
+    heads: dict[Hashable, bytes] = {}
+    for hosts in HOSTS:
+        lines = "".join(f"host: {host}\r\n" for host in hosts)
+        head = f"GET /plain HTTP/1.1\r\n{lines}connection: close\r\nauthorization: Bearer {stage.token}\r\n\r\n"
+        heads[tuple(hosts)] = head.encode()
+    replies = ask_all(stage.main, heads)
+    assert stage.evil.heads == []
+    assert [hosts for hosts, reply in replies.items() if not reply.refused] == []
 
 
 def test_on_a_resources_own_port_no_host_means_another_resource(stage: Stage) -> None:
@@ -237,16 +257,21 @@ FRAMES: dict[str, tuple[list[tuple[str, str]], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("name", FRAMES)
 @pytest.mark.parametrize("method", ["POST", "GET"])
-def test_no_second_request_hides_in_the_first(stage: Stage, name: str, method: str) -> None:
-    headers, rest = FRAMES[name]
-    lines = "".join(f"{key}: {value}\r\n" for key, value in [("host", "app.localhost"), *headers])
-    head = f"{method} /plain HTTP/1.1\r\n{lines}authorization: Bearer {stage.token}\r\n\r\n".encode()
-    talk(stage.app, head + rest, within=0.3)
-    assert len(stage.evil.heads) <= 1
+def test_no_second_request_hides_in_the_first(stage: Stage, method: str) -> None:
+    def attack(number: int, name: str) -> None:
+        headers, rest = FRAMES[name]
+        lines = "".join(f"{key}: {value}\r\n" for key, value in [("host", "app.localhost"), *headers])
+        head = f"{method} /plain/{number} HTTP/1.1\r\n{lines}authorization: Bearer {stage.token}\r\n\r\n"
+        talk(stage.app, head.encode("latin-1") + rest, within=0.5)
+
+    with ThreadPoolExecutor(32) as pool:
+        list(pool.map(attack, range(len(FRAMES)), FRAMES))
+    targets = stage.evil.targets()
+    assert targets  # some are harmless, and none of these counts twice
+    assert sorted(set(targets)) == sorted(targets)
     for head in stage.evil.heads:
-        assert head.startswith(f"{method} /plain HTTP/1.1".encode())
+        assert head.startswith(f"{method} /plain/".encode())
         assert len(re.findall(rb"(?im)^(?:content-length|transfer-encoding):", head)) <= 1
         assert not re.search(rb"[^\r]\n", head)
 
@@ -283,9 +308,8 @@ BODIES: dict[str, tuple[str, list[tuple[str, str]], bytes, str]] = {
         chunked(trailers=[("x-a", "secret")]),
         "body_refused",
     ),
-    "an upgrade": ("GET", [*UPGRADE, ("connection", "upgrade")], b"", "upgrade_refused"),
-    "h2c": ("GET", [("upgrade", "h2c"), ("connection", "upgrade"), ("http2-settings", "")], b"", "upgrade_refused"),
-    "an upgrade to anything": ("GET", [("upgrade", "raw"), ("connection", "upgrade")], b"", "upgrade_refused"),
+    "an upgrade": ("GET", [*UPGRADE, ("connection", "upgrade")], b"", "gateway_error"),
+    "an upgrade to anything": ("GET", [("upgrade", "raw"), ("connection", "upgrade")], b"", "gateway_error"),
     "expecting": ("POST", [("expect", "100-continue")], b"secret", "body_refused"),
 }
 
@@ -304,36 +328,43 @@ def test_a_headers_only_route_cannot_mask_and_says_so(stage: Stage) -> None:
     assert stage.ask(request("/plain", token=stage.token), stage.bare).body == b"fine"
 
 
-@pytest.mark.parametrize("upgrade", ["websocket", "WebSocket", "h2c", "tls/1.0", "websocket, h2c", "raw"])
+@pytest.mark.parametrize("upgrade", ["websocket", "WebSocket", "tls/1.0", "websocket, h2c", "raw", "connect-udp"])
 def test_no_upgrade_passes_that_the_resource_does_not_name(stage: Stage, upgrade: str) -> None:
     stage.evil.says(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n")
     headers = (("connection", "upgrade"), *UPGRADE[1:], ("upgrade", upgrade))
     reply = stage.ask(request("/plain", *headers, token=stage.token))
-    assert (reply.code, stage.evil.heads) == ("upgrade_refused", [])
+    assert stage.evil.heads == []
+    assert (reply.code, reply.status) in {("gateway_error", 403), ("gateway_error", 404)}  # Envoy's own answer
+
+
+@pytest.mark.parametrize("listener", ["app", "bare"])
+def test_an_upgrade_that_envoy_takes_for_none_is_an_ordinary_request(stage: Stage, listener: str) -> None:
+    h2c = [("connection", "upgrade, http2-settings"), ("upgrade", "h2c"), ("http2-settings", "AAMAAABkAAQ")]
+    for headers in (h2c, UPGRADE):  # the second is not nominated by Connection
+        assert stage.ask(request("/plain", *headers, token=stage.token), getattr(stage, listener)).status == 200
+    assert not stage.evil.names() & {"upgrade", "http2-settings"}
 
 
 # --- methods
 
 
-@pytest.mark.parametrize("authorised", [True, False])
+FORBIDDEN = [("CONNECT", "app.localhost:80"), ("CONNECT", "127.0.0.1:22"), ("CONNECT", "/plain"), ("TRACE", "/plain")]
+UNKNOWN = ["get", "Get", "PURGE", "DEBUG", "TRACK", "PRI", "MKCOL", "PATCHX", "X" * 500]
+
+
 @pytest.mark.parametrize("listener", ["app", "bare", "main"])
-@pytest.mark.parametrize(
-    ("method", "target"),
-    [("CONNECT", "app.localhost:80"), ("CONNECT", "127.0.0.1:22"), ("CONNECT", "/plain"), ("TRACE", "/plain")],
-)
-def test_connect_and_trace_go_nowhere(stage: Stage, method: str, target: str, listener: str, authorised: bool) -> None:
-    token = stage.token if authorised else ""
-    reply = stage.ask(request(target, method=method, token=token), getattr(stage, listener))
-    assert stage.evil.heads == [], reply
+def test_connect_and_trace_go_nowhere_with_a_token_or_without(stage: Stage, listener: str) -> None:
+    asked = [(*one, token) for one in FORBIDDEN for token in ("", stage.token)]
+    data = {one: request(one[1], method=one[0], token=one[2]) for one in asked}
+    replies = ask_all(getattr(stage, listener), data)
     assert stage.evil.connections == 0
-    assert reply.status >= 400
+    assert [one[:2] for one, reply in replies.items() if not reply.refused] == []
 
 
-@pytest.mark.parametrize("method", ["get", "Get", "PURGE", "DEBUG", "TRACK", "PRI", "GET\t", "MKCOL", "X" * 500])
-def test_a_method_that_is_not_open_never_arrives(stage: Stage, method: str) -> None:
-    reply = stage.ask(request("/plain", method=method, token=stage.token))
+def test_a_method_that_is_not_open_never_arrives(stage: Stage) -> None:
+    replies = ask_all(stage.app, {method: request("/plain", method=method, token=stage.token) for method in UNKNOWN})
     assert stage.evil.heads == []
-    assert reply.status >= 400
+    assert [method for method, reply in replies.items() if not reply.refused] == []
 
 
 # --- headers that mean something to somebody else
@@ -352,7 +383,8 @@ CONTROLS = [
     ("x-envoy-retry-grpc-on", "unavailable"), ("x-envoy-max-retries", "5"), ("x-envoy-retriable-status-codes", "503"),
     ("x-envoy-hedge-on-per-try-timeout", "true"), ("x-envoy-upstream-rq-per-try-timeout-ms", "100"),
     ("x-envoy-upstream-alt-stat-name", "x"), ("x-envoy-original-path", "/denied"), ("x-envoy-internal", "true"),
-    ("x-envoy-external-address", "6.6.6.6"), ("x-envoy-original-dst-host", "127.0.0.1:22"), ("x-envoy-force-trace", "1"),
+    ("x-envoy-external-address", "6.6.6.6"), ("x-envoy-original-dst-host", "127.0.0.1:22"),
+    ("x-envoy-force-trace", "1"), ("x-envoy-is-timeout-retry", "1"),
     ("x-envoy-decorator-operation", "x"), ("x-envoy-upstream-stream-duration-ms", "100"),
     ("x-envoy-attempt-count", "7"), ("x-envoy-downstream-service-cluster", "x"), ("x-envoy-anything-new", "x"),
 ]  # fmt: skip
@@ -396,10 +428,11 @@ def test_where_a_client_comes_from_is_what_its_connection_says(stage: Stage) -> 
     assert (reply.code, stage.evil.heads) == ("policy_denied", [])
 
 
-@pytest.mark.parametrize("name", ["x_original_url", "content_length", "authorization_", "x-a\0b", "x a", "x\xe9"])
-def test_a_header_whose_name_others_read_otherwise_is_refused(stage: Stage, name: str) -> None:
-    reply = stage.ask(request("/plain", (name, "1"), token=stage.token))
-    assert (stage.evil.heads, reply.status) == ([], 400)
+def test_a_header_whose_name_others_read_otherwise_is_refused(stage: Stage) -> None:
+    names = ["x_original_url", "content_length", "authorization_", "x-a\0b", "x a", "x\xe9", "x-a ", "", "x(a)"]
+    replies = ask_all(stage.app, {name: request("/plain", (name, "1"), token=stage.token) for name in names})
+    assert stage.evil.heads == []
+    assert [name for name, reply in replies.items() if not reply.refused] == []
 
 
 @pytest.mark.parametrize("path", ["/masked", "/plain"])
@@ -413,11 +446,11 @@ def test_no_fragment_and_no_compression_is_asked_for_where_something_must_be_fou
 @pytest.mark.parametrize(
     ("extra", "code"),
     [
-        ([("authorization", "Bearer x")], "identity_ambiguous"),
-        ([("Authorization", "Basic eDp5")], "identity_ambiguous"),
+        ([("authorization", "Bearer x")], "identity_invalid"),
+        ([("Authorization", "Basic eDp5")], "identity_invalid"),
         ([("content-type", "a/b"), ("content-type", "c/d")], "request_malformed"),
-        ([("content-encoding", "gzip"), ("content-encoding", "identity")], "request_malformed"),
-        ([("upgrade", "a"), ("upgrade", "b"), ("connection", "upgrade")], "request_malformed"),
+        ([("content-type", "text/plain"), ("Content-Type", "application/json")], "request_malformed"),
+        ([("upgrade", "a"), ("upgrade", "b"), ("connection", "upgrade")], "gateway_error"),
     ],
 )
 def test_a_header_twice_is_not_one_of_the_two(stage: Stage, extra: list[tuple[str, str]], code: str) -> None:
@@ -426,12 +459,11 @@ def test_a_header_twice_is_not_one_of_the_two(stage: Stage, extra: list[tuple[st
 
 
 @pytest.mark.parametrize("nominated", ["authorization", "host", "content-length", "x-own", "transfer-encoding"])
-def test_connection_cannot_name_a_header_away(stage: Stage, nominated: str) -> None:
-    reply = stage.ask(request("/plain", ("connection", nominated), ("x-own", "1"), token=stage.token))
-    for head in stage.evil.heads:
-        assert CREDENTIAL.encode() in head
-        assert b"x-own" in head
-    assert reply.status in (200, 400)
+def test_connection_cannot_name_a_header_away_after_it_was_seen(stage: Stage, nominated: str) -> None:
+    """Envoy drops what Connection nominates before anybody looks; the gateway's credential stays."""
+    reply = stage.ask(request("/seen", ("connection", nominated), ("x-own", "1"), token=stage.token))
+    assert reply.refused == (nominated in ("x-own", "authorization") or not stage.evil.heads)
+    assert all(CREDENTIAL.encode() in head and b"x-own" in head for head in stage.evil.heads)
 
 
 # --- bodies and trailers
@@ -443,11 +475,9 @@ TRAILERS = [("x-leak", "secret-trailer"), ("authorization", "Bearer x"), ("conte
 def test_no_request_trailer_arrives(stage: Stage, path: str) -> None:
     body = chunked(b'{"wish":', b'"yes"}', trailers=TRAILERS)
     headers = (("transfer-encoding", "chunked"), ("content-type", "application/json"), ("trailer", "x-leak"))
-    reply = stage.ask(request(path, *headers, method="POST", token=stage.token, body=body))
-    for raw in stage.evil.bodies:
-        assert b"leak" not in raw
-        assert b"authorization" not in raw
-    assert reply.status in (200, 400)
+    hostile = stage.ask(request(path, *headers, method="POST", token=stage.token, body=body))
+    assert hostile.status in (200, 400, 500)
+    assert not re.search(rb"leak|authorization", b"".join(stage.evil.bodies))
     plain = chunked(b'{"wish":"yes"}', trailers=TRAILERS[:1])
     assert stage.ask(request(path, *headers, method="POST", token=stage.token, body=plain)).status == 200
     assert b"secret-trailer" not in b"".join(stage.evil.bodies)
@@ -475,7 +505,8 @@ LIES: dict[str, tuple[list[tuple[str, str]], bytes]] = {
 def test_a_body_that_others_read_otherwise_is_no_wish(stage: Stage, name: str) -> None:
     headers, body = LIES[name]
     reply = stage.ask(request("/body", *headers, method="POST", token=stage.token, body=body))
-    assert (reply.code, stage.evil.heads) == ("policy_denied", [])
+    assert stage.evil.heads == []
+    assert reply.code == ("request_malformed" if "list" in name else "policy_denied")
 
 
 def test_what_was_read_before_deciding_is_what_arrives(stage: Stage) -> None:
@@ -504,12 +535,12 @@ def test_a_thousand_query_fields_are_read_and_one_more_is_refused(stage: Stage) 
 def test_headers_without_measure_are_refused(stage: Stage, headers: list[tuple[str, str]]) -> None:
     reply = stage.ask(request("/plain", *headers))
     assert stage.evil.heads == []
-    assert 400 <= reply.status < 500
+    assert reply.refused
 
 
 def test_headers_that_never_end_are_ended(stage: Stage, slow: Callable[[], tuple[Reply, float]]) -> None:
     reply, took = slow()
-    assert reply.status in (0, 408)
+    assert reply.refused
     assert took < 13
 
 
@@ -540,8 +571,8 @@ class H2:
 
 
 def h2_ask(
-    url: str, headers: list[tuple[bytes, bytes]], body: bytes = b"", trailers: list[tuple[bytes, bytes]] = []
-) -> H2:  # noqa: B006
+    url: str, headers: list[tuple[bytes, bytes]], body: bytes = b"", trailers: Sequence[tuple[bytes, bytes]] = ()
+) -> H2:
     """One stream, sent without any check of ours."""
     config = h2.config.H2Configuration(
         client_side=True, validate_outbound_headers=False, normalize_outbound_headers=False, header_encoding=None
@@ -552,7 +583,7 @@ def h2_ask(
     if body:
         session.send_data(1, body, end_stream=not trailers)
     if trailers:
-        session.send_headers(1, trailers, end_stream=True)
+        session.send_headers(1, list(trailers), end_stream=True)
     got = H2()
     with connect(url) as connection:
         connection.settimeout(3)
@@ -616,12 +647,15 @@ H2_ATTACKS: dict[str, tuple[dict[str, bytes], list[tuple[bytes, bytes]]]] = {
 }
 
 
-@pytest.mark.parametrize("name", H2_ATTACKS)
-def test_http2_hides_nothing(stage: Stage, name: str) -> None:
-    pseudo, more = H2_ATTACKS[name]
-    got = h2_ask(stage.main, h2_head(stage, *more, **pseudo))
-    assert stage.evil.heads == [], got
-    assert got.status == 0 or got.status >= 400
+def test_http2_hides_nothing(stage: Stage) -> None:
+    def attack(name: str) -> H2:
+        pseudo, more = H2_ATTACKS[name]
+        return h2_ask(stage.main, h2_head(stage, *more, **pseudo))
+
+    with ThreadPoolExecutor(32) as pool:
+        answers = dict(zip(H2_ATTACKS, pool.map(attack, H2_ATTACKS), strict=True))
+    assert stage.evil.heads == []
+    assert {name: got for name, got in answers.items() if 0 < got.status < 400} == {}
 
 
 def test_with_http2_the_authority_counts_and_not_a_host_header(stage: Stage) -> None:

@@ -149,6 +149,8 @@ class Upstream:
             writer.write(bytes([first]) + _length(len(data)) + data)
             await writer.drain()
             if opcode == 8:
+                # What waits in a filter when the upstream hangs up is lost (RFC 6455, 7.1.1 lets it do so at once).
+                await asyncio.sleep(0.2)
                 return
 
     async def _frame(self, reader: asyncio.StreamReader) -> tuple[int, bytes]:
