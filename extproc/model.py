@@ -206,7 +206,7 @@ ApprovalState = Literal["pending", "approved", "denied", "expired", "cancelled",
 @dataclass(frozen=True, slots=True)
 class ApprovalRequest:
     """
-    What is asked of the approvers. `digest` is the SHA-256 (hex) of the canonical object.
+    What is asked of the approvers. `digest` is the keyed hash (hex) of the canonical object.
 
     `shown` is that object with every detected secret masked; `whole` is False where anything in it is masked,
     cut or not displayable, so that it cannot be approved with one click. Times are epoch seconds.

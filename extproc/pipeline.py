@@ -10,6 +10,7 @@ drives them cannot forward anything without the `Permit` or `Release` that they 
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -452,7 +453,7 @@ def approval_request(question: Question, decision: Decision, terms: HoldTerms, s
     shown = masked({**canonical, "operation": question.operation.shown()}, services)
     body = operation.get("body") or {}
     return ApprovalRequest(
-        digest=hashlib.sha256(orjson.dumps(canonical, option=orjson.OPT_SORT_KEYS)).hexdigest(),
+        digest=digest_of(canonical, services.mask_key),
         session=question.session.id,
         exchange=question.arrival.exchange,
         identity=question.identity,
@@ -466,6 +467,12 @@ def approval_request(question: Question, decision: Decision, terms: HoldTerms, s
         revision=decision.revision,
         created_at=services.clock(),
     )
+
+
+def digest_of(canonical: dict[str, JSON], key: bytes) -> str:
+    """HMAC-SHA256 (hex) of the canonical object; keyed, so that nobody guesses a masked value from it."""
+    content = orjson.dumps(canonical, option=orjson.OPT_SORT_KEYS)
+    return hmac.new(key, b"extproc.approval.1\0" + content, hashlib.sha256).hexdigest()
 
 
 # --- attach
