@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -82,9 +83,8 @@ def running(*, free_ports: bool) -> Iterator[Stack]:
 
 
 def _on_free_ports() -> Path:
-    """A copy of extproc.yaml in a folder of its own, with every port replaced."""
-    folder = DATA / f"check-{os.getpid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    """A copy of extproc.yaml in a folder of its own (short: sockets lie in it), with every port replaced."""
+    folder = Path(tempfile.mkdtemp(prefix="extproc-demo-"))
     text = CONFIG.read_text()
     ports = ("8080", "8081", "8082", "8083", "8090", "8001")
     for port, free in zip(ports, _free_ports(len(ports)), strict=True):

@@ -54,7 +54,6 @@ _CODES = (
     # what goes on
     Code("record_unavailable", 503, "The request could not be recorded"),
     Code("credential_unavailable", 503, "The resource's credential could not be read"),
-    Code("draining", 503, "The gateway is shutting down"),
     # what came back
     Code("response_unreadable", 502, "The response has an encoding that cannot be read"),
     Code("response_unmaskable", 502, "The response has a media type that cannot be masked"),
@@ -64,7 +63,6 @@ _CODES = (
     Code("location_refused", 502, "The response redirects to a host that is not registered"),
     # what must not happen
     Code("protocol_error", 500, "Messages came in an order that is not understood"),
-    Code("timeout", 504, "A step took longer than it may"),
     Code("gateway_error", 500, "The gateway could not complete the request"),
     Code("internal", 500, "The request could not be processed"),
 )

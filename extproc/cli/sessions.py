@@ -199,7 +199,7 @@ def _print_exchange(out: Console, exchange: Exchange, *, bodies: bool) -> None:
         cell(moment(exchange.began)) + "  " + cell(exchange.summary, "bold") + "  " + cell(exchange.exchange, "dim")
     )
     for name, value in _steps(exchange):
-        out.print(Text(f"  {name:<10}", style="dim") + cell(value))
+        out.print(Text(f"  {name:<14}", style="dim") + cell(value))
     if bodies:
         for name, body in (("request", exchange.request_body), ("response", exchange.response_body)):
             if body is not None:
