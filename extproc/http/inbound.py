@@ -29,7 +29,20 @@ class RequestSide:
     def __init__(self, permit: Permit, operation: HttpOperation, services: Services) -> None:
         self._permit = permit
         self._operation = operation
+        self._services = services
         self.upgrade = operation.upgrade()
+        self._lane: Lane | None = None  # most requests have no body
+
+    @property
+    def bytes_in(self) -> int:
+        return self._lane.bytes_in if self._lane else 0
+
+    def abandon(self) -> None:
+        if self._lane is not None:
+            self._lane.abandon()
+
+    def _open_lane(self) -> Lane:
+        services, permit, operation = self._services, self._permit, self._operation
         media_type = operation.media_type().encode("latin-1")
         level = permit.decision.record or permit.resource.recording
         sink = BodyRecord(
@@ -43,15 +56,13 @@ class RequestSide:
             clock=services.clock,
             key=services.mask_key,
         )
-        self.lane = Lane([], sink, record_filters=record_masks(media_type, services))
+        return Lane([], sink, record_filters=record_masks(media_type, services))
 
     def release(self, *, end: bool, trailers: Headers | None) -> Steps:
         """Headers first; then, where it was read before the decision, the whole body: the very bytes that were seen."""
         yield self.headers()
         body = self._operation.body
-        if end:
-            yield from self._through(b"", end=True)
-        elif body is not None:
+        if body is not None and not end:
             yield from self._through(body, end=True)
             yield PassBody(Direction.REQUEST, b"", end=True) if trailers is None else without(trailers)
 
@@ -82,7 +93,8 @@ class RequestSide:
         yield without(trailers)
 
     def _through(self, data: bytes, *, end: bool) -> Steps:
-        for step in self.lane.push(data, end=end):
+        self._lane = self._lane or self._open_lane()
+        for step in self._lane.push(data, end=end):
             if isinstance(step, bytes):
                 for start in range(0, len(step), PIECE):
                     yield PassBody(Direction.REQUEST, step[start : start + PIECE], end=False)

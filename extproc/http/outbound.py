@@ -95,9 +95,9 @@ class ResponseSide:
         if self._closed:
             return
         try:
-            for lane in (self._request.lane, self._lane):
-                if lane is not None:
-                    lane.abandon()
+            self._request.abandon()
+            if self._lane is not None:
+                self._lane.abandon()
             self._record_end(outcome)
         except Refusal as refusal:
             self._services.meter.refused(self._permit.resource.name, refusal.code.name)
@@ -173,7 +173,7 @@ class ResponseSide:
         payload = {
             "outcome": outcome,
             "status": self._status,
-            "bytes_in": self._request.lane.bytes_in,
+            "bytes_in": self._request.bytes_in,
             "bytes_out": self._lane.bytes_out if self._lane else 0,
             "masked": dict(self._masks.counts) if self._masks else {},
             "duration_ms": round((self._services.clock() - self._began) * 1000, 3),
