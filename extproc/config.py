@@ -152,6 +152,7 @@ class Recording(_Section):
 
 class LimitsSection(_Section):
     request_body: Annotated[int, Field(ge=0, le=1 << 28)] = 8 << 20
+    request_bodies: Annotated[int, Field(ge=0, le=1 << 34)] = 256 << 20
 
 
 class Timeouts(_Section):

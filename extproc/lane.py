@@ -41,6 +41,7 @@ class Lane:
         self._sink = sink
         self._reserve = reserve
         self._limit = limit
+        self._ended = False
         self.bytes_in = 0
         self.bytes_out = 0
 
@@ -60,11 +61,13 @@ class Lane:
                 yield Durable(ticket)
             yield piece
         if end:
-            self._record(b"", end=True)
-            self._sink.close()
+            self.close()
 
-    def abandon(self) -> None:
-        """The exchange ends here: record what was released so far."""
+    def close(self) -> None:
+        """It ends here, early or not: record what was released so far."""
+        if not self._ended:
+            self._ended = True
+            self._record(b"", end=True)
         self._sink.close()
 
     def _record(self, piece: bytes, *, end: bool) -> int | None:

@@ -9,6 +9,7 @@ drives them cannot forward anything without the `Permit` or `Release` that they 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 from collections.abc import Callable, Generator
@@ -17,6 +18,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from extproc.budget import Budget
 from extproc.credential.base import Credential, CredentialProvider
 from extproc.errors import Refusal
 from extproc.identity.base import IdentityVerifier
@@ -68,6 +70,7 @@ class Services:
     mask_key: bytes = field(repr=False)
     body_cap: int = 8 * 1024 * 1024  # bytes of a request body that are read before deciding
     record_cap: int = 1024 * 1024  # bytes of a body that are recorded in full
+    bodies: Budget = field(default_factory=lambda: Budget(256 * 1024 * 1024))  # all that are read, together
     hold_cap: float = 3500.0  # seconds; Envoy's idle timeouts lie above it
     development: bool = False
 
@@ -156,6 +159,10 @@ def on_request(arrival: Arrival, services: Services) -> Generator[Wait, Any, Per
         refusal.session = session
         record_refusal(arrival, session, refusal, services)
         raise
+    except BaseException as error:  # the client left, a deadline passed, something broke: accepted = recorded + refused
+        code = "aborted" if isinstance(error, GeneratorExit) else "internal"
+        record_refusal(arrival, session, Refusal(code), services)
+        raise
     services.meter.verdict(arrival.resource.name, "hold_released" if held else "allow")
     services.meter.stage("held_request" if held else "request", services.clock() - began)
     return Permit(question, decision, credential, held)
@@ -169,6 +176,9 @@ def on_response(
     if "response" in decision.inspect:
         document = response_document(permit, facts, services)
         decision = yield from ask(document, services)
+        shown = {**shown, "decision": masked(decision_document(decision), services)}
+    services.recorder.append(permit.session.id, permit.exchange, "response.head", shown)
+    if decision is not permit.decision:
         if decision.inspect or decision.action == "hold":
             raise Refusal("policy_unmet", "policy asked to hold or inspect a response")
         if decision.action == "deny":
@@ -180,7 +190,6 @@ def on_response(
     else:
         decision_rules = decision.redact
     level = decision.record or permit.decision.record or permit.resource.recording
-    services.recorder.append(permit.session.id, permit.exchange, "response.head", shown)
     return Release(decision, decision_rules, limits, level)
 
 
@@ -318,6 +327,15 @@ def denied(decision: Decision) -> Refusal:
 # --- record
 
 
+def decision_document(decision: Decision) -> dict[str, JSON]:
+    return {
+        "action": decision.action,
+        "reason": decision.reason,
+        "rule": decision.rule,
+        "revision": decision.revision,
+    }
+
+
 def masked(value: dict[str, JSON], services: Services) -> dict[str, JSON]:
     """A JSON object with everything masked that a detector finds in its texts and numbers."""
     text = orjson.dumps(value).decode()
@@ -352,12 +370,7 @@ def record_attempt(question: Question, decision: Decision, services: Services) -
         "resource": question.arrival.resource.name,
         "summary": question.operation.summary(),
         "operation": operation,
-        "decision": {
-            "action": decision.action,
-            "reason": decision.reason,
-            "rule": decision.rule,
-            "revision": decision.revision,
-        },
+        "decision": decision_document(decision),
     }
     return append(services, question, "request.attempt", masked(payload, services))
 
@@ -410,7 +423,8 @@ def await_people(question: Question, approval: Approval, services: Services) -> 
     except GeneratorExit:
         # The client left: nobody may say yes to a request that nobody waits for.
         services.leave_approval(approval.id)
-        append(services, question, "hold.ended", {"approval": approval.id, "state": "cancelled", "by": []})
+        with contextlib.suppress(Refusal):
+            append(services, question, "hold.ended", {"approval": approval.id, "state": "cancelled", "by": []})
         raise
     return answered
 
@@ -451,7 +465,6 @@ def approval_request(question: Question, decision: Decision, terms: HoldTerms, s
         "operation": operation,
     }
     shown = masked({**canonical, "operation": question.operation.shown()}, services)
-    body = operation.get("body") or {}
     return ApprovalRequest(
         digest=digest_of(canonical, services.mask_key),
         session=question.session.id,
@@ -462,7 +475,8 @@ def approval_request(question: Question, decision: Decision, terms: HoldTerms, s
         reason=decision.reason,
         rule=decision.rule,
         shown=shown,
-        whole=shown == canonical and "base64" not in body,
+        # Bytes that are no text are shown as base64, which nobody reads; in a string the quotes would be escaped.
+        whole=shown == canonical and b'{"base64":' not in orjson.dumps(operation),
         terms=terms,
         revision=decision.revision,
         created_at=services.clock(),

@@ -35,8 +35,10 @@ def ext_proc() -> api.hcm.HttpFilter:
 
 
 def headers_only() -> api.Any:
-    """Bodies pass by unread. Requests with one are refused by the worker; trailers are still sent to it."""
-    overrides = api.ext_proc.ExtProcOverrides(processing_mode=_mode(_MODE.NONE))
+    """Bodies and trailers of responses pass by unread. Requests with a body, and so with trailers, are refused."""
+    mode = _mode(_MODE.NONE)
+    mode.response_trailer_mode = api.ext_proc.ProcessingModeHeaderSendMode.SKIP
+    overrides = api.ext_proc.ExtProcOverrides(processing_mode=mode)
     return api.Any.pack(api.ext_proc.ExtProcPerRoute(overrides=overrides))
 
 

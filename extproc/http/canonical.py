@@ -80,7 +80,7 @@ class HttpOperation:
             "method": self.method,
             "host": self.host,
             "target": self.target,
-            "headers": [[_text(name), _text(value)] for name, value in _regular(forwarded)],
+            "headers": [[_text(name), _exact(value)] for name, value in _regular(forwarded)],
         }
         if self.body:
             try:
@@ -108,7 +108,7 @@ class HttpOperation:
         """The protocol that the client wants to change to, lower case, or an empty string (RFC 9110, 7.8)."""
         return (self.headers.get(b"upgrade") or b"").decode("latin-1").lower()
 
-    def with_body(self, body: bytes) -> HttpOperation:
+    def with_body(self, body: bytes | None) -> HttpOperation:
         return replace(self, body=body)
 
 
@@ -207,6 +207,14 @@ def _shown(headers: Headers) -> dict[str, JSON]:
         if name not in _SECRET and not name.startswith(_CLAIMS):
             shown.setdefault(_text(name), []).append(_text(value))
     return shown
+
+
+def _exact(value: bytes) -> JSON:
+    """Text where it is UTF-8, else base64: no two values look the same."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(value).decode()}
 
 
 def _text(value: bytes) -> str:

@@ -46,7 +46,7 @@ Pairs = tuple[tuple[bytes, bytes], ...]
 
 @dataclass(frozen=True, slots=True)
 class PassHeaders:
-    """Let the headers go on, with `put` set (replacing every header of that name) and `remove` taken out."""
+    """Let the headers go on, with `put` set (replacing every header of these names) and `remove` taken out."""
 
     direction: Direction
     put: Pairs = ()

@@ -95,12 +95,18 @@ class Exchange:
         self._asked = False
         self.refusal: Refusal | None = None
         self.resource = ""
+        self._taken = 0  # bytes of the worker's budget
         self._trailers: Headers | None = None  # request trailers that came while the body was read
 
     @property
     def done(self) -> bool:
         """True when the client has a whole answer: the only state in which a stream may end well."""
         return self.response in (State.DONE, State.ANSWERED)
+
+    @property
+    def unread(self) -> bool:
+        """Done, but Envoy may keep the stream open as long as a body passes by unread."""
+        return self.response is State.DONE and self._outbound is not None and self._outbound.unread
 
     def run(self) -> Steps:
         """Raises `IllegalEvent`."""
@@ -109,11 +115,14 @@ class Exchange:
         except Refusal as refusal:
             self.refusal = refusal
             refusal.session = refusal.session or (self._outbound.session if self._outbound else "")
+            if self._outbound is not None:
+                refusal.retry_after = 0  # the upstream has the request: sending it again is not safe
             self._count(refusal)
             self._abandon(refusal.code.name)
             yield problem(refusal, exchange=self.id, control_url=self._control_url, dev=self._services.development)
             self.request = self.response = State.ANSWERED
         finally:
+            self._give_back()
             self._abandon("aborted")
 
     # --- the order of an exchange
@@ -132,6 +141,8 @@ class Exchange:
         self._outbound = ResponseSide(permit, self._services, self._inbound)
         yield from self._inbound.release(end=first.end, trailers=self._trailers)
         self.request = State.DONE if first.end or operation.body is not None else State.RELEASED
+        if "response" not in permit.decision.inspect:
+            self._forget_body(permit, self._inbound)
         while not self.done:
             event = yield from self._next()
             if event.direction is Direction.REQUEST:
@@ -162,6 +173,7 @@ class Exchange:
             case HeadersArrived(_, headers, end):
                 self.response = State.STREAMING
                 yield from side.head(headers, end=end)
+                end = end or side.unread
             case BodyArrived(_, data, end):
                 yield from side.body(data, end=end)
             case TrailersArrived(_, trailers):
@@ -236,13 +248,24 @@ class Exchange:
             if isinstance(event, TrailersArrived):
                 self._trailers = event.trailers
                 break
-            body += event.data
-            if len(body) > cap:
+            if len(body) + len(event.data) > cap:
                 raise Refusal("body_too_large", f"at most {cap} bytes may be read before deciding")
+            self._services.bodies.take(len(event.data))
+            self._taken += len(event.data)
+            body += event.data
             if event.end:
                 break
         self.request = State.DECIDING
         return bytes(body)
+
+    def _forget_body(self, permit: Permit, side: RequestSide) -> None:
+        """It is on its way and nobody asks for it again: a slow answer need not keep it in memory."""
+        permit.question.operation = side.forget_body()
+        self._give_back()
+
+    def _give_back(self) -> None:
+        self._services.bodies.give(self._taken)
+        self._taken = 0
 
     def _count(self, refusal: Refusal) -> None:
         if self._outbound is not None:

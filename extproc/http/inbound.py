@@ -37,14 +37,19 @@ class RequestSide:
     def bytes_in(self) -> int:
         return self._lane.bytes_in if self._lane else 0
 
+    def forget_body(self) -> HttpOperation:
+        self._operation = self._operation.with_body(None)
+        return self._operation
+
     def abandon(self) -> None:
         if self._lane is not None:
-            self._lane.abandon()
+            self._lane.close()
 
     def _open_lane(self) -> Lane:
         services, permit, operation = self._services, self._permit, self._operation
         media_type = operation.media_type().encode("latin-1")
         level = permit.decision.record or permit.resource.recording
+        masks = record_masks(media_type, services)
         sink = BodyRecord(
             services.recorder,
             permit.session.id,
@@ -52,11 +57,11 @@ class RequestSide:
             "request.body",
             limit=services.record_cap,
             media_type=recorded_type(media_type, services),
-            level="metadata" if operation.encoded() else level,
+            level="metadata" if operation.encoded() or masks is None else level,
             clock=services.clock,
             key=services.mask_key,
         )
-        return Lane([], sink, record_filters=record_masks(media_type, services))
+        return Lane([], sink, record_filters=masks or ())
 
     def release(self, *, end: bool, trailers: Headers | None) -> Steps:
         """Headers first; then, where it was read before the decision, the whole body: the very bytes that were seen."""
@@ -111,9 +116,11 @@ def recorded_type(media_type: bytes, services: Services) -> bytes:
     return services.mask(media_type.decode("latin-1")).encode("latin-1", "replace")
 
 
-def record_masks(media_type: bytes, services: Services) -> list[ByteFilter]:
-    """What stands between a body and its record: every detector, where the type is text."""
+def record_masks(media_type: bytes, services: Services) -> list[ByteFilter] | None:
+    """What stands between a body and its record: every detector. None where they cannot read that type: such a body
+    is only counted, whatever else would say that it is text.
+    """
     try:
         return list(plan(ALL_DETECTORS, media_type, key=services.mask_key))
     except Refusal:
-        return []  # binary: recorded as size and keyed hash, nothing to mask
+        return None

@@ -21,6 +21,7 @@ from extproc.waits import Durable, Wait
 
 Steps = Generator[Command | Wait, Any, None]
 PIECE = 64 * 1024  # bytes
+_RESERVE = 1024 * 1024  # bytes
 
 
 class ResponseSide:
@@ -37,10 +38,16 @@ class ResponseSide:
         self._began = services.clock()
         self._status = 0
         self._closed = False
+        self._unreserved = 0  # bytes released that the session's counter does not know yet
 
     @property
     def resource(self) -> str:
         return self._permit.resource.name
+
+    @property
+    def unread(self) -> bool:
+        """A headers-only route: the body passes by, and Envoy tells no more of it."""
+        return self._permit.resource.bodies == "headers_only"
 
     @property
     def session(self) -> str:
@@ -57,9 +64,9 @@ class ResponseSide:
         release = yield from on_response(self._permit, head.facts(), shown, self._services)
         self._release = release
         self._lane = self._open_lane(head, release, end=end)
-        if end:
+        if end or self.unread:
             self._lane_end()
-            yield from self._close("released")
+            yield from self._close("released" if end else "unread")
         # An answer to HEAD has no body, but a digest or a length of the one that would have been masked.
         remove = stale_headers(headers) if release.rules or self._decoded else ()
         put = mask_head(headers, release.rules)
@@ -97,7 +104,7 @@ class ResponseSide:
         try:
             self._request.abandon()
             if self._lane is not None:
-                self._lane.abandon()
+                self._lane.close()
             self._record_end(outcome)
         except Refusal as refusal:
             self._services.meter.refused(self._permit.resource.name, refusal.code.name)
@@ -111,6 +118,8 @@ class ResponseSide:
         elif head.status == 101 and self._permit.credential:
             filters = [SecretFilter(self._permit.credential.secrets, conversation=True)]
         services, permit = self._services, self._permit
+        masks = record_masks(head.media_type, services) if release.level == "redacted" else []
+        unreadable = masks is None or (head.encodings and not self._decoded)
         sink = BodyRecord(
             services.recorder,
             permit.session.id,
@@ -118,12 +127,13 @@ class ResponseSide:
             "response.body",
             limit=services.record_cap,
             media_type=recorded_type(head.media_type, services),
-            level="metadata" if head.encodings and not self._decoded else release.level,
+            level="metadata" if unreadable else release.level,
             clock=services.clock,
             key=services.mask_key,
         )
-        extra = record_masks(head.media_type, services) if release.level == "redacted" else []
-        return Lane(filters, sink, record_filters=extra, reserve=self._reserve, limit=release.limits.response_bytes)
+        return Lane(
+            filters, sink, record_filters=masks or (), reserve=self._reserve, limit=release.limits.response_bytes
+        )
 
     def _filters(self, head: ResponseHead, release: Release) -> list[ByteFilter]:
         """Decode → mask → look for the credential. A body that must be read and cannot be is refused."""
@@ -141,10 +151,14 @@ class ResponseSide:
         return filters
 
     def _reserve(self, count: int) -> None:
+        """Counted before they are released: one by one under a limit, else by the megabyte."""
         limit = self._release.limits.session_bytes if self._release else None
-        if limit is None:
+        self._unreserved += count
+        if limit is None and self._unreserved < _RESERVE:
             return
-        if self._services.sessions.reserve_bytes(self._permit.session, count) > limit:
+        count, self._unreserved = self._unreserved, 0
+        total = self._services.sessions.reserve_bytes(self._permit.session, count)
+        if limit is not None and total > limit:
             raise Refusal("limit_exceeded", "the session's limit of bytes is used up")
 
     def _through(self, data: bytes, *, end: bool) -> Steps:
@@ -159,17 +173,19 @@ class ResponseSide:
 
     def _lane_end(self) -> None:
         if self._lane is not None:
-            self._lane.abandon()
+            self._lane.close()
 
     def _close(self, outcome: str) -> Steps:
         """The closing record is durable before the last `end_of_stream` (without a body: before the headers)."""
-        limited = self._release is not None and self._release.limits.session_bytes is not None
-        if not limited and self._lane is not None and self._lane.bytes_out:
-            self._services.sessions.reserve_bytes(self._permit.session, self._lane.bytes_out)
+        # An answer may come before the request's body has ended.
+        self._request.abandon()
         yield Durable(self._record_end(outcome))
 
     def _record_end(self, outcome: str) -> int:
         self._closed = True
+        if self._unreserved:
+            self._services.sessions.reserve_bytes(self._permit.session, self._unreserved)
+            self._unreserved = 0
         payload = {
             "outcome": outcome,
             "status": self._status,

@@ -85,14 +85,10 @@ def mask_head(headers: Headers, rules: tuple[MaskRule, ...]) -> Pairs:
     names = {name for rule in rules for name in rule.detect}
     if not names:
         return ()
-    changed: dict[bytes, bytes] = {}
-    for name, value in headers:
-        if name.startswith(b":"):
-            continue
-        masked, found = mask_text(value, names)
-        if found or name in changed:
-            changed[name] = changed[name] + b", " + masked if name in changed else masked
-    return tuple(changed.items())
+    values = [(name, *mask_text(value, names)) for name, value in headers if not name.startswith(b":")]
+    # Putting one value replaces all of that name, so the others are put again beside it.
+    changed = {name for name, _, found in values if found} - _ABOUT_THE_BYTES
+    return tuple((name, masked) for name, masked, _ in values if name in changed)
 
 
 def stale_headers(headers: Headers) -> tuple[bytes, ...]:

@@ -25,6 +25,7 @@ from extproc.model import Headers
 
 _FILTER = "envoy.filters.http.ext_proc"
 _OVERWRITE = base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
+_APPEND = base_pb2.HeaderValueOption.APPEND_IF_EXISTS_OR_ADD
 
 
 class WireError(Exception):
@@ -95,9 +96,11 @@ def _attributes(message: pb.ProcessingRequest) -> tuple[str, str]:
 
 
 def _mutate(mutation: pb.HeaderMutation, put: tuple[tuple[bytes, bytes], ...], remove: tuple[bytes, ...]) -> None:
+    seen = set()
     for name, value in put:
         option = mutation.set_headers.add()
         option.header.key = name.decode("latin-1")
         option.header.raw_value = value  # `value` would arrive empty
-        option.append_action = _OVERWRITE
+        option.append_action = _APPEND if name in seen else _OVERWRITE
+        seen.add(name)
     mutation.remove_headers.extend(name.decode("latin-1") for name in remove)

@@ -58,8 +58,8 @@ ON CONFLICT DO UPDATE SET
 """
 _SESSIONS: Final = """
 SELECT s.session, coalesce(issuer, ''), coalesce(subject, ''), coalesce(actor, ''), coalesce(resource, ''),
-    s.first, s.last, count(*), count(*) FILTER (WHERE outcome NOT IN ('released', 'aborted')), coalesce(sum(held), 0),
-    coalesce(sum(bytes_out), 0)
+    s.first, s.last, count(*), count(*) FILTER (WHERE outcome NOT IN ('released', 'unread', 'aborted')),
+    coalesce(sum(held), 0), coalesce(sum(bytes_out), 0)
 FROM (
     SELECT * FROM sessions WHERE (?1 IS NULL OR session = ?1) AND (?2 IS NULL OR resource = ?2)
     ORDER BY last DESC, session LIMIT ?3
@@ -99,8 +99,8 @@ class SessionRow:
 @dataclass(frozen=True, slots=True)
 class ExchangeRow:
     """
-    An exchange in a list. `action` is policy's; `outcome` is "released", "aborted", the code of a refusal, or empty
-    while it goes on; `status` is that of the response or the refusal, 0 while unknown.
+    An exchange in a list. `action` is policy's; `outcome` is "released", "unread" (the body passed by), "aborted", the
+    code of a refusal, or empty while it goes on; `status` is the response's or the refusal's, 0 while unknown.
     """
 
     session: str

@@ -18,6 +18,7 @@ import uvloop
 from extproc import logs
 from extproc.approval.broker import Broker
 from extproc.approval.store import SqliteApprovalStore
+from extproc.budget import Budget
 from extproc.config import Config
 from extproc.credential.provider import Credentials, CredentialSpec
 from extproc.errors import ConfigError
@@ -111,6 +112,7 @@ class Worker:
             clock=time.time,
             mask_key=(config.state_dir / "keys" / "mask.key").read_bytes(),
             body_cap=config.limits.request_body,
+            bodies=Budget(config.limits.request_bodies),
             record_cap=config.recording.body_limit,
             hold_cap=config.timeouts.hold,
             development=config.development,

@@ -121,7 +121,7 @@ class GrpcTransport:
             while True:
                 result: object = None
                 if isinstance(step, _COMMANDS):
-                    await self._send(step, context)
+                    await self._send(step, context, watch)
                 elif isinstance(step, NextEvent):
                     result = await self._receive(context, watch)
                 else:
@@ -136,10 +136,13 @@ class GrpcTransport:
         finally:
             steps.close()  # records how the exchange ended; never waits
         _log_refusal(exchange)
-        await self._linger(context, watch)
+        await self._linger(exchange, context, watch)
 
-    async def _send(self, command: Command, context: Context) -> None:
+    async def _send(self, command: Command, context: Context, watch: Any) -> None:
+        # A peer that reads slowly is not late with our step.
+        watch.idle()
         await context.write(wire.write(command))
+        watch.step()
 
     async def _receive(self, context: Context, watch: Any) -> Event:
         watch.idle()
@@ -157,9 +160,12 @@ class GrpcTransport:
         finally:
             watch.step()
 
-    async def _linger(self, context: Context, watch: Any) -> None:
+    async def _linger(self, exchange: Exchange, context: Context, watch: Any) -> None:
         """The exchange is done: it is Envoy's turn to end the stream. What it had sent before our answer is dropped."""
-        watch.idle(_LINGER)
+        if exchange.unread:
+            watch.off()
+        else:
+            watch.idle(_LINGER)
         while True:
             raw: Any = await context.read()
             if raw is grpc.aio.EOF:

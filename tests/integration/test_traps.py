@@ -96,7 +96,7 @@ class NoAbort(GrpcTransport):
     async def _process(self, requests: Any, context: Any) -> None:
         await super()._process(requests, cast("Any", _Mute(context)))
 
-    async def _linger(self, context: Any, watch: Any) -> None:
+    async def _linger(self, exchange: Any, context: Any, watch: Any) -> None:
         return
 
 

@@ -5,12 +5,14 @@ Waits are performed by a `Desk` that answers at once, unless a test wants them o
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
+from extproc.budget import Budget
 from extproc.credential.base import Credential
 from extproc.errors import Refusal
 from extproc.http.events import BodyArrived, Command, Direction, Event, HeadersArrived, TrailersArrived
@@ -180,11 +182,12 @@ class Play:
         self.recorder, self.meter, self.policy = MemoryRecorder(), Meter(), policy or Policy()
         self.desk = desk or Desk()
         self.left: list[str] = []
-        services = Services(
+        self.sessions = Sessions()
+        self.services = services = Services(
             verifier=Verifier(),
             engine=self.policy,
             recorder=self.recorder,
-            sessions=Sessions(),
+            sessions=self.sessions,
             credentials=Vault(),
             meter=self.meter,
             mask=mask,
@@ -196,6 +199,10 @@ class Play:
         self.exchange = Exchange("x-1", services, {resource.name: resource}.get, "http://control")
         self.steps = self.exchange.run()
         assert isinstance(next(self.steps), NextEvent)
+
+    def share(self, bodies: Budget) -> None:
+        """Use a budget that other plays use too."""
+        self.exchange._services = dataclasses.replace(self.services, bodies=bodies)
 
     def __rshift__(self, event: Event) -> list[Command]:
         """Give one event; returns the commands until the next event is wanted, or the end."""

@@ -10,11 +10,12 @@ from typing import Any
 import orjson
 import pytest
 
+from extproc.budget import Budget
 from extproc.errors import Refusal
-from extproc.http.events import Answer, ExtendTimeout, PassBody, PassHeaders, PassTrailers
+from extproc.http.events import Answer, ExtendTimeout, HeadersArrived, PassBody, PassHeaders, PassTrailers
 from extproc.http.exchange import IllegalEvent
-from extproc.model import Approval, ApprovalState
-from extproc.waits import Durable
+from extproc.model import Approval, ApprovalState, Headers
+from extproc.waits import AwaitApproval, Durable, Wait
 from tests.unit.playbook import (
     NOW,
     REQUEST,
@@ -196,7 +197,7 @@ def test_a_client_that_leaves_cancels() -> None:
         play >> ask()
     play.steps.close()
     assert play.left == ["a-1"]
-    assert play.recorder.kinds()[-1] == "hold.ended"
+    assert play.recorder.kinds()[-2:] == ["hold.ended", "request.refused"]
 
 
 def test_the_digest_covers_what_goes_on_and_nothing_that_differs_between_two_sendings() -> None:
@@ -372,3 +373,134 @@ def test_a_request_body_that_cannot_be_masked_for_the_record_is_only_counted() -
     assert b"6789" not in play.recorder.text()
     assert b"secret-after-nul" not in play.recorder.text()
     assert [payload["size"] for kind, payload, _ in play.recorder.events if kind == "request.body"] == [30]
+
+
+# --- found by reading against the grain
+
+
+@pytest.mark.parametrize("charset", ["utf-8\xa0", "utf-8\x85", "utf-16", "x"])
+def test_a_body_that_detectors_do_not_read_is_never_recorded_in_clear(charset: str) -> None:
+    play = Play(resource=replace(RESOURCE, credential=""))
+    typed = (b"content-type", b"text/plain; charset=" + charset.encode("latin-1"))
+    first = ask(end=False)
+    play >> replace(first, headers=Headers((*first.headers.pairs, typed)))
+    play >> body(REQUEST, b"ssn 123-45-6789", end=True)
+    (payload, blob) = next((p, b) for kind, p, b in play.recorder.events if kind == "request.body")
+    assert (payload["encoding"], blob) == ("none", b"")
+
+
+def test_a_headers_only_response_ends_with_its_head() -> None:
+    play = Play(resource=replace(RESOURCE, credential="", bodies="headers_only"))
+    play >> ask()
+    play >> reply(content_type="text/plain")
+    assert play.exchange.done
+    assert play.exchange.unread
+    play.steps.close()
+    assert [p["outcome"] for kind, p, _ in play.recorder.events if kind == "exchange.closed"] == ["unread"]
+
+
+def test_bytes_count_for_the_session_however_the_response_ends() -> None:
+    play = Play(resource=replace(RESOURCE, credential=""))
+    play >> ask()
+    play >> reply(content_type="text/plain")
+    play >> body(RESPONSE, b"x" * 3_000_000)
+    assert play.sessions.total == 3_000_000
+    play >> body(RESPONSE, b"x" * 500)
+    play.steps.close()
+    assert play.sessions.total == 3_000_500
+
+
+def test_no_retry_after_once_the_upstream_has_the_request() -> None:
+    policy = Policy({"action": "allow", "inspect": ["response"]}, Refusal("policy_unavailable", retry_after=1))
+    play = Play(policy)
+    play >> ask(method="POST")
+    (answer,) = play >> reply()
+    assert isinstance(answer, Answer)
+    assert answer.status == 503
+    assert b"retry-after" not in dict(answer.headers)
+
+
+def test_an_early_answer_leaves_the_request_bodys_record_whole() -> None:
+    play = Play(resource=replace(RESOURCE, credential=""))
+    play >> ask(end=False, content_type="text/plain")
+    play >> body(REQUEST, b"the first part")
+    play >> reply("413")
+    play >> body(RESPONSE, b"no", end=True)
+    kinds = play.recorder.kinds()
+    assert kinds.index("request.body") < kinds.index("exchange.closed")
+    assert next(p for kind, p, _ in play.recorder.events if kind == "request.body")["total"]["size"] == 14
+
+
+def held_until_people() -> Play:
+    play = Play(Policy(HOLD))
+    step = play.steps.send(ask())
+    while not isinstance(step, AwaitApproval):
+        step = play.steps.send(play.desk.perform(step) if isinstance(step, Wait) else None)
+    return play
+
+
+def test_a_client_may_leave_while_nothing_can_be_recorded() -> None:
+    play = held_until_people()
+    play.recorder.broken = True
+    play.steps.close()
+    assert play.left == ["a-1"]
+
+
+def test_what_ends_before_its_decision_is_recorded_as_such() -> None:
+    reading = Play(Policy({"action": "allow", "inspect": ["request_body"]}))
+    reading >> ask(end=False, method="POST")
+    reading.steps.close()
+    assert reading.recorder.events[-1][1]["code"] == "aborted"
+    releasing = Play()
+    assert isinstance(releasing.steps.send(ask()), Durable)
+    releasing.steps.close()
+    assert releasing.recorder.events[-1][1]["code"] == "aborted"
+
+
+def test_the_second_decision_is_recorded_whatever_it_says() -> None:
+    for second in ({"action": "deny", "rule": "late", "reason": "no"}, {"action": "allow", "rule": "late"}):
+        play = Play(Policy({"action": "allow", "inspect": ["response"]}, second))
+        play >> ask()
+        play >> reply(content_type="text/plain")
+        head = next(p for kind, p, _ in play.recorder.events if kind == "response.head")
+        assert (head["decision"]["action"], head["decision"]["rule"]) == (second["action"], "late")
+
+
+def test_masking_one_of_several_headers_keeps_the_others() -> None:
+    play = Play(Policy({"action": "allow", "redact": [{"detect": ["credit_card"]}]}))
+    play >> ask()
+    pairs = (
+        (b":status", b"200"),
+        (b"set-cookie", b"a=1"),
+        (b"set-cookie", b"m=4111111111111111"),
+        (b"set-cookie", b"z=1"),
+    )
+    (head,) = play >> HeadersArrived(RESPONSE, Headers(pairs), end=True)
+    assert isinstance(head, PassHeaders)
+    assert [value for name, value in head.put if name == b"set-cookie"] == [b"a=1", b"m=****", b"z=1"]
+
+
+def test_bytes_that_differ_have_digests_that_differ() -> None:
+    def digest(value: bytes) -> str:
+        desk = Desk(approve=approved)
+        first = ask()
+        Play(Policy(HOLD), desk=desk) >> replace(first, headers=Headers((*first.headers.pairs, (b"x-v", value))))
+        assert desk.approval is not None
+        assert desk.approval.request.whole is (value == b"caf\xc3\xa9")
+        return desk.approval.request.digest
+
+    assert digest(b"caf\xc3\xa9") != digest(b"caf\xe9")
+
+
+def test_bodies_that_are_read_share_one_budget_and_give_it_back() -> None:
+    reading = {"action": "allow", "inspect": ["request_body"]}
+    plays = [Play(Policy(reading, {"action": "allow"})) for _ in range(2)]
+    budget = Budget(1500)
+    for play in plays:
+        play.share(budget)
+    plays[0] >> ask(end=False, method="POST")
+    plays[0] >> body(REQUEST, b"x" * 900)
+    plays[1] >> ask(end=False, method="POST")
+    assert code_of(plays[1] >> body(REQUEST, b"x" * 900)) == "overloaded"
+    plays[0] >> body(REQUEST, b"", end=True)
+    budget.take(1500)  # released: the upstream has it, and nobody asks for it again
