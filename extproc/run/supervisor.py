@@ -36,9 +36,13 @@ class Supervisor:
         self._stop = 0
         environ = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(config.state_dir / "metrics")}
 
+        # Credentials are for workers alone: the others listen where people and metrics come from.
+        secret = {spec.env for spec in config.credentials.values()}
+
         def extproc(name: str, *arguments: str, beats: bool = True) -> Child:
             command = [sys.executable, "-m", "extproc.cli", *arguments, "-c", str(path)]
-            return Child(name, command, environ=environ, beats=beats, on_death=self._forget)
+            given = {n: v for n, v in environ.items() if arguments[0] == "worker" or n not in secret}
+            return Child(name, command, environ=given, beats=beats, on_death=self._forget)
 
         self.workers = [extproc(f"worker-{index}", "worker", "--index", str(index)) for index in range(config.workers)]
         self.others = [extproc("control", "control")]

@@ -11,8 +11,9 @@ import time
 from collections.abc import Hashable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple, TypeVar
 
+K = TypeVar("K", bound=Hashable)
 Pairs = Iterable[tuple[str, str]]
 CLOSE: Final = "close"
 RESET: Final = "reset"
@@ -73,7 +74,7 @@ def ask(url: str, *parts: bytes | float, within: float = 6.0) -> Reply:
     return Reply.read(talk(url, *parts, within=within, one=True))
 
 
-def ask_all(url: str, requests: Mapping[Hashable, bytes]) -> dict[Hashable, Reply]:
+def ask_all(url: str, requests: Mapping[K, bytes]) -> dict[K, Reply]:
     """Each request on a connection of its own, all at once: where Envoy closes without a word it takes a second."""
     with ThreadPoolExecutor(32) as pool:
         return dict(zip(requests, pool.map(lambda data: ask(url, data), requests.values()), strict=True))
