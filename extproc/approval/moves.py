@@ -8,7 +8,7 @@ from typing import Final
 
 from extproc.approval.base import ApprovalError
 from extproc.approval.rows import COLUMNS, dump_request, load_approval
-from extproc.approval.rules import folded
+from extproc.approval.rules import likeness
 from extproc.errors import Refusal
 from extproc.model import Approval, ApprovalRequest, ApprovalState, Identity
 
@@ -121,7 +121,7 @@ def answer(
     One answer a person, whichever of account name and subject is the same. Who said yes may still say no: a no is
     never kept out. Raises `ApprovalError`.
     """
-    name = folded(person.actor)
+    name = likeness(person.actor)
     same = (approval_id, name, person.issuer, person.subject)
     if approve and db.execute(_ANSWERED, same).fetchone():
         raise ApprovalError("already_answered", "this person has answered already")

@@ -6,16 +6,36 @@ import hashlib
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Final
 
 import orjson
 
 from extproc.approval.base import ApprovalError
 from extproc.model import ApprovalRequest, HoldTerms, Identity
 
+# Letters and marks that show as nothing (Unicode, Default_Ignorable_Code_Point), and the blank Braille pattern.
+_BLANK: Final = frozenset(
+    map(chr, (0x034F, 0x115F, 0x1160, *range(0x180B, 0x1810), 0x2800, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))
+)
+
 
 def folded(name: str) -> str:
     """An account name for comparing. Names that differ in case or in Unicode form alone count as the same person."""
     return unicodedata.normalize("NFKC", name).strip().casefold()
+
+
+def likeness(name: str) -> str:
+    """
+    What an eye can tell of a name, to see who is the same person: without accents, blanks and what does not show.
+
+    Two people whose names look alike count as one, which only ever refuses. Letters of another script that look alike
+    (Unicode TR 39) stay different: such a name is another account, and who gets accounts is the issuer's to say.
+    """
+    return "".join(char for char in unicodedata.normalize("NFKD", folded(name)) if not _unseen(char))
+
+
+def _unseen(char: str) -> bool:
+    return char in _BLANK or unicodedata.combining(char) > 0 or unicodedata.category(char)[0] in "CZ"
 
 
 class Actors:
@@ -51,12 +71,12 @@ def may_answer(person: Identity, request: ApprovalRequest, actors: Actors) -> No
     """Raises `ApprovalError` where this person may not answer this request, whenever it is."""
     if person.kind != "person":
         raise ApprovalError("not_a_person", "only a person's token answers an approval")
-    if not folded(person.actor):
+    if not likeness(person.actor):
         # Without a name nobody can tell whether it is the requester.
         raise ApprovalError("not_an_approver", "the token names no account")
     if not is_approver(person, request.terms):
         raise ApprovalError("not_an_approver", "the terms name other approvers")
-    if folded(person.actor) in actors.requesters(request):
+    if likeness(person.actor) in {likeness(name) for name in actors.requesters(request)}:
         raise ApprovalError("own_request", "nobody answers a request of their own")
 
 
