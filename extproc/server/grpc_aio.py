@@ -135,7 +135,7 @@ class GrpcTransport:
             pass
         finally:
             steps.close()  # records how the exchange ended; never waits
-        _log_refusal(exchange)
+            _log_refusal(exchange)  # here, as Envoy may end the stream at once when it has our answer
         await self._linger(exchange, context, watch)
 
     async def _send(self, command: Command, context: Context, watch: Any) -> None:
