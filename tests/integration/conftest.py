@@ -53,7 +53,7 @@ def gateways(_upstream: Upstream) -> Iterator[Callable[..., Gateway]]:
 
 @pytest.fixture(scope="module")
 def opa_server() -> Iterator[Callable[[str], str]]:
-    """Starts a real OPA with a policy; gives its URL. Skipped where OPA was not built, but never in CI."""
+    """Starts a real OPA with a policy (its text, or its folder); gives its URL. Skipped where OPA was not built, but never in CI."""
     if not OPA.exists():
         if os.environ.get("EXTPROC_REQUIRE_OPA"):
             pytest.fail(f"{OPA} is missing, and CI insists on it")
@@ -72,8 +72,9 @@ def opa_server() -> Iterator[Callable[[str], str]]:
 @contextlib.contextmanager
 def _opa(policy: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="xo-") as folder:
-        path = Path(folder) / "policy.rego"
-        path.write_text(policy)
+        path = Path(policy) if policy.startswith("/") else Path(folder) / "policy.rego"
+        if not path.exists():
+            path.write_text(policy)
         address = f"127.0.0.1:{free_port()}"
         command = [
             str(OPA),

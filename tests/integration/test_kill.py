@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -149,3 +150,27 @@ def test_a_policy_that_runs_away_is_ended_and_fails_closed(upstream: Upstream) -
     finally:
         gateway.stop()
     assert all(seen.target == "/echo" for seen in upstream.seen)
+
+
+def test_a_killed_supervisor_leaves_no_process_behind(upstream: Upstream) -> None:
+    gateway = Gateway(upstream_port=upstream.port, policy=POLICY, workers=2).start()
+    try:
+        pids = [pid for role in ("worker", "control", "envoy", "dev") for pid in gateway.pids(role)]
+        assert len(pids) == 5
+        assert gateway.process is not None
+        gateway.process.kill()
+        gateway.process.wait()
+        deadline = time.monotonic() + 5
+        while any(alive(pid) for pid in pids):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        gateway.stop()
+
+
+def alive(pid: int) -> bool:
+    """Neither gone nor a zombie that waits for its parent."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
