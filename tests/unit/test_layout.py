@@ -18,7 +18,7 @@ LEVELS = [
     {"waits", "redact"},
     {"identity", "credential", "policy", "record", "approval", "configfile"},
     {"lane", "pipeline", "config"},
-    {"http"},
+    {"http", "postgres"},
     {"server", "envoyconf", "console"},
     {"run"},
     {"cli"},

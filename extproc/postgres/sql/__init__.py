@@ -1,0 +1,1 @@
+"""SQL, understood with PostgreSQL's own grammar."""
