@@ -36,6 +36,14 @@ _CODES = (
     Code("upgrade_refused", 403, "This protocol upgrade is not open on this resource"),
     Code("body_refused", 413, "This route takes no request body"),
     Code("body_too_large", 413, "The request body is larger than may be read before deciding"),
+    # what a statement may be (SQL)
+    Code("plaintext_refused", 403, "A token is taken over TLS only"),
+    Code("login_refused", 403, "This connection is not open to this identity"),
+    Code("statement_malformed", 400, "The statement could not be read without doubt"),
+    Code("statement_refused", 403, "Statements and messages of this kind are not open here"),
+    Code("setting_refused", 403, "The gateway keeps this setting as it is"),
+    Code("column_protected", 403, "A masked column may only be selected as it is"),
+    Code("statement_cancelled", 499, "The statement was cancelled"),
     # what policy says
     Code("policy_denied", 403, "Policy refused the request"),
     Code("policy_undefined", 503, "Policy gave no decision"),
@@ -54,6 +62,7 @@ _CODES = (
     # what goes on
     Code("record_unavailable", 503, "The request could not be recorded"),
     Code("credential_unavailable", 503, "The resource's credential could not be read"),
+    Code("upstream_unavailable", 503, "The resource could not be reached"),
     # what came back
     Code("response_unreadable", 502, "The response has an encoding that cannot be read"),
     Code("response_unmaskable", 502, "The response has a media type that cannot be masked"),

@@ -89,9 +89,8 @@ class Operation(Protocol):
     @property
     def kind(self) -> str: ...
 
-    @property
-    def maskable(self) -> bool:
-        """False where what comes back cannot be masked: a headers-only route, an upgraded connection."""
+    def require_possible(self, decision: Decision) -> None:
+        """Raises `Refusal` where the decision promises what this operation cannot keep."""
 
     def facts(self) -> dict[str, JSON]:
         """What policy may know, under the contract's own keys, e.g. `{"request": {...}}`. No token, no credential."""

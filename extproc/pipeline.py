@@ -21,7 +21,7 @@ import orjson
 from extproc.budget import Budget
 from extproc.credential.base import Credential, CredentialProvider
 from extproc.errors import Refusal
-from extproc.identity.base import IdentityVerifier
+from extproc.identity.base import IdentityVerifier, Proof
 from extproc.model import (
     JSON,
     Approval,
@@ -79,18 +79,23 @@ class Services:
 class Arrival:
     """One operation that asks to pass.
 
-    `token` is read late, so that its absence is a recorded refusal too. `read_body` gives the operation with its body,
-    at most so many bytes long, where policy or a hold needs it. `long_wait` tells the protocol's peer that a wait of so
-    many seconds begins.
+    `proof` is read late, so that its absence is a recorded refusal too. `read_body` gives the operation with its body,
+    at most so many bytes long, where policy or a hold needs it; None where there is none that could be read.
+    `long_wait` tells the protocol's peer that a wait of so many seconds begins, for the approval that it names.
+    `look_again` is the protocol's own look at what may have changed while people were asked. `credential` is what the
+    operation takes along, "" where nothing is to be attached to it.
     """
 
     exchange: str
     resource: Resource
     operation: Operation
-    token: Callable[[], str]
+    proof: Callable[[], Proof]
     source: dict[str, JSON]
-    read_body: Callable[[int], Generator[Any, Any, Operation]]
-    long_wait: Callable[[float], Generator[Any, Any, None]]
+    read_body: Callable[[int], Generator[Any, Any, Operation]] | None
+    long_wait: Callable[[str, float], Generator[Any, Any, None]]
+    credential: str = ""
+    look_again: Callable[[], Generator[Any, Any, None]] | None = None
+    connection: dict[str, JSON] = field(default_factory=dict)  # which one of its session, for protocols that keep one
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +158,7 @@ def on_request(arrival: Arrival, services: Services) -> Generator[Wait, Any, Per
         if held:
             yield Durable(ticket)
             decision = yield from hold(question, decision, services)
-        credential = attach(arrival.resource, services)
+        credential = attach(arrival, services)
         yield Durable(append(services, question, "request.released", {"held": held}))
     except Refusal as refusal:
         refusal.session = session
@@ -198,11 +203,11 @@ def on_response(
 
 def identify(arrival: Arrival, services: Services) -> Generator[Wait, Any, Identity]:
     """A verified identity, or no way on. Keys are fetched at most once for a token."""
-    token = arrival.token()
-    found = services.verifier.verify(token, services.clock())
+    proof = arrival.proof()
+    found = services.verifier.verify(proof, services.clock())
     if isinstance(found, FetchKeys):
         yield found
-        found = services.verifier.verify(token, services.clock())
+        found = services.verifier.verify(proof, services.clock())
         if isinstance(found, FetchKeys):
             raise Refusal("identity_unavailable")
     if found.kind != "job":
@@ -281,7 +286,7 @@ def decide(question: Question, services: Services) -> Generator[Wait, Any, Decis
         if "request_body" in decision.inspect:
             raise Refusal("policy_unmet", "policy asked for the request body twice")
     require_possible(question, decision, services)
-    if decision.action == "hold" and not question.body_read and question.arrival.resource.bodies == "inspect":
+    if decision.action == "hold" and not question.body_read and question.arrival.read_body is not None:
         yield from read_body(question, services)
     if decision.action == "deny":
         record_attempt(question, decision, services)
@@ -291,13 +296,9 @@ def decide(question: Question, services: Services) -> Generator[Wait, Any, Decis
 
 def require_possible(question: Question, decision: Decision, services: Services) -> None:
     """A promise that policy relies on and this route cannot keep is an error, never silently dropped."""
-    unread = question.arrival.resource.bodies == "headers_only"
-    if decision.redact and not question.operation.maskable:
-        raise Refusal("policy_unmet", "policy asked to mask what cannot be masked here")
-    if decision.limits.rows is not None and question.operation.kind == "http":
-        raise Refusal("policy_unmet", "policy set a limit of rows, which HTTP does not have")
-    if unread and (decision.limits.response_bytes is not None or decision.limits.session_bytes is not None):
-        raise Refusal("policy_unmet", "policy set a limit of bytes on a route whose bodies pass unread")
+    if decision.action == "deny":
+        return
+    question.operation.require_possible(decision)
     if decision.hold is not None and decision.hold.timeout > services.hold_cap:
         raise Refusal("policy_unmet", "policy asked to hold longer than this gateway does")
 
@@ -314,8 +315,8 @@ def tighter(first: Limits, second: Limits) -> Limits:
 
 
 def read_body(question: Question, services: Services) -> Generator[Wait, Any, None]:
-    if question.arrival.resource.bodies == "headers_only":
-        raise Refusal("policy_unmet", "policy asked for a body on a route that takes none")
+    if question.arrival.read_body is None:
+        raise Refusal("policy_unmet", "policy asked for a body where there is none to read")
     question.operation = yield from question.arrival.read_body(services.body_cap)
     question.body_read = True
 
@@ -370,6 +371,7 @@ def record_attempt(question: Question, decision: Decision, services: Services) -
         "resource": question.arrival.resource.name,
         "summary": question.operation.summary(),
         "operation": operation,
+        **question.arrival.connection,
         "decision": decision_document(decision),
     }
     return append(services, question, "request.attempt", masked(payload, services))
@@ -418,7 +420,7 @@ def hold(question: Question, decision: Decision, services: Services) -> Generato
 
 def await_people(question: Question, approval: Approval, services: Services) -> Generator[Wait, Any, Approval]:
     try:
-        yield from question.arrival.long_wait(approval.expires_at - services.clock())
+        yield from question.arrival.long_wait(approval.id, approval.expires_at - services.clock())
         answered: Approval = yield AwaitApproval(approval.id, approval.expires_at)
     except GeneratorExit:
         # The client left: nobody may say yes to a request that nobody waits for.
@@ -443,6 +445,8 @@ def look_again(question: Question, terms: HoldTerms, services: Services) -> Gene
     """At release the token must still be good and policy must still say the same."""
     if question.identity.expires_at <= services.clock():
         raise Refusal("identity_expired", "the token expired while the request was held")
+    if question.arrival.look_again is not None:
+        yield from question.arrival.look_again()
     decision = yield from ask(describe(question, services), services)
     if decision.action == "deny":
         raise denied(decision)
@@ -492,5 +496,5 @@ def digest_of(canonical: dict[str, JSON], key: bytes) -> str:
 # --- attach
 
 
-def attach(resource: Resource, services: Services) -> Credential | None:
-    return services.credentials.get(resource.credential) if resource.credential else None
+def attach(arrival: Arrival, services: Services) -> Credential | None:
+    return services.credentials.get(arrival.credential) if arrival.credential else None

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 from extproc.errors import Refusal
 from extproc.http.body import read_body
-from extproc.model import JSON, Headers
+from extproc.model import JSON, Decision, Headers
 
 # Never sent upstream: the job's own credential, hop-by-hop and routing claims of a client, and headers by which a
 # client would make the upstream see another method or path than policy did. Everything else goes on.
@@ -53,12 +53,23 @@ class HttpOperation:
     segments: tuple[str, ...]
     query: dict[str, list[str]]
     headers: Headers
-    maskable: bool = True
+    maskable: bool = True  # False where what comes back cannot be masked: a headers-only route, an upgraded connection
+    unread: bool = False  # bodies pass by unread
     body: bytes | None = None
 
     @property
     def kind(self) -> str:
         return "http"
+
+    def require_possible(self, decision: Decision) -> None:
+        """Raises `Refusal("policy_unmet")`."""
+        limits = decision.limits
+        if decision.redact and not self.maskable:
+            raise Refusal("policy_unmet", "policy asked to mask what cannot be masked here")
+        if limits.rows is not None:
+            raise Refusal("policy_unmet", "policy set a limit of rows, which HTTP does not have")
+        if self.unread and (limits.response_bytes is not None or limits.session_bytes is not None):
+            raise Refusal("policy_unmet", "policy set a limit of bytes on a route whose bodies pass unread")
 
     def facts(self) -> dict[str, JSON]:
         request: dict[str, JSON] = {

@@ -221,7 +221,7 @@ class Exchange:
         except Refusal as refusal:
             operation, unreadable = unread(headers), refusal
 
-        def token() -> str:
+        def proof() -> str:
             found = token_of(headers)
             if unreadable is not None:
                 raise unreadable
@@ -230,12 +230,21 @@ class Exchange:
         def read_body(cap: int) -> Generator[Any, Any, HttpOperation]:
             return operation.with_body(b"" if event.end else (yield from self._read(cap)))
 
-        def long_wait(seconds: float) -> Generator[Any, Any, None]:
+        def long_wait(_approval: str, seconds: float) -> Generator[Any, Any, None]:
             # A FULL_DUPLEX_STREAMED direction has no message timeout, and counts an override as ignored.
             if resource.bodies == "headers_only":
                 yield ExtendTimeout(max(1.0, seconds + 5))
 
-        return Arrival(self.id, resource, operation, token, {"address": event.source}, read_body, long_wait)
+        return Arrival(
+            self.id,
+            resource,
+            operation,
+            proof,
+            {"address": event.source},
+            read_body if resource.bodies == "inspect" else None,
+            long_wait,
+            resource.credential,
+        )
 
     def _read(self, cap: int) -> Generator[Any, Any, bytes]:
         """Collect the request body while its headers are withheld. Trailers end it and are not forwarded."""
@@ -287,4 +296,5 @@ def open_request(operation: HttpOperation, resource: Resource, *, end: bool) -> 
         raise Refusal("upgrade_refused")
     if resource.bodies == "headers_only" and not end:
         raise Refusal("body_refused")
-    return dataclasses.replace(operation, maskable=not upgrade and resource.bodies == "inspect")
+    unread = resource.bodies == "headers_only"
+    return dataclasses.replace(operation, maskable=not upgrade and not unread, unread=unread)

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from extproc.model import Identity
 from extproc.waits import FetchKeys
 
 
-class IdentityVerifier(Protocol):
-    """Says who a token belongs to. No I/O: keys that are missing come back as a wait."""
+@dataclass(frozen=True, slots=True)
+class PeerCertificate:
+    """A client's certificate (DER, X.509) that the TLS layer has verified, and the resource that it was shown to."""
 
-    def verify(self, token: str, now: float) -> Identity | FetchKeys:
+    der: bytes
+    resource: str
+
+
+Proof = str | PeerCertificate  # a token, or a certificate
+
+
+class IdentityVerifier(Protocol):
+    """Says who a proof belongs to. No I/O: keys that are missing come back as a wait."""
+
+    def verify(self, proof: Proof, now: float) -> Identity | FetchKeys:
         """Raises `Refusal` (identity_invalid, identity_expired)."""
 
 
