@@ -28,3 +28,9 @@ class SessionBook(Protocol):
 
     def reserve_bytes(self, session: Session, count: int) -> int:
         """Add `count` bytes to the session before they are released; the new total."""
+
+    def open_connection(self, identity: Identity, resource: Resource, now: float) -> tuple[Session, int]:
+        """Join or begin the session as `open` does, counting no request; the connection's number in it, from 1."""
+
+    def reserve(self, session: Session, *, size: int = 0, rows: int = 0) -> tuple[int, int]:
+        """Add bytes and rows to the session before they are released; both new totals, in one write."""

@@ -17,7 +17,7 @@ from extproc.errors import Refusal
 from extproc.model import Identity, Resource, Session
 from extproc.sqlitefile import switch_to_wal
 
-IDLE: Final = 1800.0  # seconds without a request after which a session is closed
+IDLE: Final = 1800.0  # seconds without a request or a new connection after which a session is closed
 _BUSY: Final = 1.0  # seconds to wait for another process's write
 _RUN_CLAIMS: Final = ("run_id", "run_attempt", "check_run_id")
 
@@ -28,28 +28,38 @@ CREATE TABLE IF NOT EXISTS sessions (
     requests INTEGER NOT NULL,
     bytes_out INTEGER NOT NULL,
     rows_out INTEGER NOT NULL,
-    seen REAL NOT NULL
+    seen REAL NOT NULL,
+    connections INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID
 """
-# One statement, so one transaction: read and reserve cannot be interleaved by another worker.
+# Files of before there were connections.
+_ADD_CONNECTIONS: Final = "ALTER TABLE sessions ADD COLUMN connections INTEGER NOT NULL DEFAULT 0"
+_COLUMNS: Final = "SELECT name FROM pragma_table_info('sessions')"
+# One statement, so one transaction: read and reserve cannot be interleaved by another worker. ?3 requests and ?4
+# connections are added. Connections are numbered on in the next generation: they may idle longer than their session.
 _OPEN: Final = f"""
-INSERT INTO sessions VALUES (?1, 1, 1, 0, 0, ?2)
+INSERT INTO sessions (key, generation, requests, bytes_out, rows_out, seen, connections)
+VALUES (?1, 1, ?3, 0, 0, ?2, ?4)
 ON CONFLICT (key) DO UPDATE SET
     generation = generation + (excluded.seen - seen > {IDLE}),
-    requests = iif(excluded.seen - seen > {IDLE}, 1, requests + 1),
+    requests = iif(excluded.seen - seen > {IDLE}, 0, requests) + ?3,
     bytes_out = iif(excluded.seen - seen > {IDLE}, 0, bytes_out),
     rows_out = iif(excluded.seen - seen > {IDLE}, 0, rows_out),
-    seen = max(seen, excluded.seen)
-RETURNING generation, requests, bytes_out, rows_out
+    seen = max(seen, excluded.seen),
+    connections = connections + ?4
+RETURNING generation, requests, bytes_out, rows_out, connections
 """  # noqa: S608 - a constant
-_RESERVE: Final = "UPDATE sessions SET bytes_out = bytes_out + ?2 WHERE key = ?1 RETURNING bytes_out"
+_RESERVE: Final = """
+UPDATE sessions SET bytes_out = bytes_out + ?2, rows_out = rows_out + ?3 WHERE key = ?1 RETURNING bytes_out, rows_out
+"""
 
 
 class SqliteSessionBook:
     """
     The `SessionBook`. Every call is one short write; raises `Refusal("record_unavailable")` where it cannot be made.
 
-    Requests keep a session open, bytes do not. Bytes that an older generation still releases count in the current one.
+    Requests and new connections keep a session open, bytes and rows do not. What an older generation still releases
+    counts in the current one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -61,23 +71,44 @@ class SqliteSessionBook:
         self._db.execute("PRAGMA synchronous = NORMAL")
         # A checkpoint syncs, on the loop: at SQLite's 1000 pages it takes 4 ms, at these 1 ms, as much in all.
         self._db.execute("PRAGMA wal_autocheckpoint = 250")
-        self._db.execute(_SCHEMA)
+        self._bring_up_to_date()
         self._db.execute("PRAGMA busy_timeout = 0")
 
     def open(self, identity: Identity, resource: Resource, now: float) -> Session:
         """Join or begin the session and count this request in it."""
-        key = session_key(identity, resource.name)
-        generation, requests, bytes_out, rows_out = self._write(_OPEN, (key, now))
-        text = key.hex()
-        return Session(f"s-{text[:16]}-{generation}", text, generation, requests, bytes_out, rows_out)
+        return self._open(identity, resource, now, requests=1)[0]
+
+    def open_connection(self, identity: Identity, resource: Resource, now: float) -> tuple[Session, int]:
+        """Join or begin the session, without a request; the number is never given twice for one session key."""
+        return self._open(identity, resource, now, connections=1)
 
     def reserve_bytes(self, session: Session, count: int) -> int:
         """Add `count` bytes before they are released; the session's new total."""
-        (total,) = self._write(_RESERVE, (bytes.fromhex(session.key), count))
-        return int(total)
+        return self.reserve(session, size=count)[0]
+
+    def reserve(self, session: Session, *, size: int = 0, rows: int = 0) -> tuple[int, int]:
+        """Add bytes and rows before they are released; the session's new totals of both."""
+        bytes_out, rows_out = self._write(_RESERVE, (bytes.fromhex(session.key), size, rows))
+        return bytes_out, rows_out
 
     def close(self) -> None:
         self._db.close()
+
+    def _open(
+        self, identity: Identity, resource: Resource, now: float, *, requests: int = 0, connections: int = 0
+    ) -> tuple[Session, int]:
+        key = session_key(identity, resource.name)
+        generation, *counts, number = self._write(_OPEN, (key, now, requests, connections))
+        text = key.hex()
+        return Session(f"s-{text[:16]}-{generation}", text, generation, *counts), number
+
+    def _bring_up_to_date(self) -> None:
+        """Make the table, or give an older one what it lacks. Processes that start together take turns."""
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute(_SCHEMA)
+        if ("connections",) not in self._db.execute(_COLUMNS).fetchall():
+            self._db.execute(_ADD_CONNECTIONS)
+        self._db.execute("COMMIT")
 
     def _write(self, statement: str, values: tuple[object, ...]) -> tuple[int, ...]:
         try:

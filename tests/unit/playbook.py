@@ -17,7 +17,8 @@ from extproc.credential.base import Credential
 from extproc.errors import Refusal
 from extproc.http.events import BodyArrived, Command, Direction, Event, HeadersArrived, TrailersArrived
 from extproc.http.exchange import Exchange
-from extproc.model import JSON, Approval, Headers, Identity, Resource, Session
+from extproc.identity.base import Proof
+from extproc.model import JSON, Approval, Headers, HttpResource, Identity, Resource, Session
 from extproc.pipeline import Services
 from extproc.redact.text import mask
 from extproc.waits import (
@@ -33,7 +34,7 @@ from extproc.waits import (
 
 NOW = 1_800_000_000.0
 JOB = Identity("https://issuer", "repo:acme/billing", "job", {"actor": "octocat", "run_id": "7"}, NOW + 600)
-RESOURCE = Resource("app", "http", "http://app.internal:80", ("app.localhost",), credential="app")
+RESOURCE = HttpResource("app", "http", "http://app.internal:80", credential="app", hosts=("app.localhost",))
 REQUEST, RESPONSE = Direction.REQUEST, Direction.RESPONSE
 SECRET = b"upstream-secret-value"
 
@@ -92,8 +93,8 @@ class MemoryRecorder:
 
 
 class Verifier:
-    def verify(self, token: str, now: float) -> Identity | FetchKeys:
-        if token != "good":
+    def verify(self, proof: Proof, now: float) -> Identity | FetchKeys:
+        if proof != "good":
             raise Refusal("identity_invalid")
         return JOB
 
@@ -118,7 +119,7 @@ class Policy:
 
 
 class Sessions:
-    total = 0
+    total = rows = connections = 0
 
     def open(self, identity: Identity, resource: Resource, now: float) -> Session:
         return Session("s-1", "key", 1, 1)
@@ -126,6 +127,14 @@ class Sessions:
     def reserve_bytes(self, session: Session, count: int) -> int:
         self.total += count
         return self.total
+
+    def open_connection(self, identity: Identity, resource: Resource, now: float) -> tuple[Session, int]:
+        self.connections += 1
+        return Session("s-1", "key", 1, 0), self.connections
+
+    def reserve(self, session: Session, *, size: int = 0, rows: int = 0) -> tuple[int, int]:
+        self.rows += rows
+        return self.reserve_bytes(session, size), self.rows
 
 
 class Meter:
@@ -178,7 +187,9 @@ class Desk:
 class Play:
     """One exchange under test."""
 
-    def __init__(self, policy: Policy | None = None, resource: Resource = RESOURCE, desk: Desk | None = None) -> None:
+    def __init__(
+        self, policy: Policy | None = None, resource: HttpResource = RESOURCE, desk: Desk | None = None
+    ) -> None:
         self.recorder, self.meter, self.policy = MemoryRecorder(), Meter(), policy or Policy()
         self.desk = desk or Desk()
         self.left: list[str] = []

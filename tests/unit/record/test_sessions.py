@@ -54,6 +54,60 @@ def test_bytes_are_counted_for_all_who_share_the_session(book: SqliteSessionBook
     other.close()
 
 
+def test_rows_and_bytes_are_counted_in_one_write(book: SqliteSessionBook, path: Path) -> None:
+    other = SqliteSessionBook(path)
+    session = book.open(JOB, APP, NOW)
+    assert book.reserve(session, size=100, rows=3) == (100, 3)
+    assert other.reserve(session, rows=4) == (100, 7)
+    assert other.reserve_bytes(session, 1) == 101
+    again = book.open(JOB, APP, NOW)
+    assert (again.bytes_out, again.rows_out) == (101, 7)
+    other.close()
+
+
+def test_connections_have_numbers_of_their_own_and_are_no_requests(book: SqliteSessionBook, path: Path) -> None:
+    other = SqliteSessionBook(path)
+    session, number = book.open_connection(JOB, APP, NOW)
+    assert (number, session.requests, session.generation) == (1, 0, 1)
+    assert other.open_connection(JOB, APP, NOW)[1] == 2
+    assert book.open_connection(replace(JOB, subject="repo:acme/other"), APP, NOW)[1] == 1
+    first = book.open(JOB, APP, NOW)
+    assert (first.id, first.requests) == (session.id, 1)
+    other.close()
+
+
+def test_a_connection_keeps_a_session_open_and_its_number_outlives_it(book: SqliteSessionBook) -> None:
+    book.open(JOB, APP, NOW)
+    session, number = book.open_connection(JOB, APP, NOW + IDLE)
+    assert (session.generation, number) == (1, 1)
+    assert book.open(JOB, APP, NOW + 2 * IDLE).generation == 1
+    later, number = book.open_connection(JOB, APP, NOW + 4 * IDLE)
+    assert (later.generation, later.requests, number) == (2, 0, 2)  # connection 1 may be there still
+    assert book.open(JOB, APP, NOW + 4 * IDLE).requests == 1
+
+
+OLD_SCHEMA = """
+CREATE TABLE sessions (
+    key BLOB PRIMARY KEY, generation INTEGER NOT NULL, requests INTEGER NOT NULL, bytes_out INTEGER NOT NULL,
+    rows_out INTEGER NOT NULL, seen REAL NOT NULL
+) STRICT, WITHOUT ROWID
+"""
+
+
+def test_a_file_of_before_there_were_connections_goes_on(path: Path) -> None:
+    old = sqlite3.connect(path, isolation_level=None)
+    old.execute("PRAGMA journal_mode = WAL")
+    old.execute(OLD_SCHEMA)
+    old.execute("INSERT INTO sessions VALUES (?, 3, 7, 100, 0, ?)", (session_key(JOB, "app"), NOW))
+    old.close()
+    books = [SqliteSessionBook(path), SqliteSessionBook(path)]
+    assert books[0].open(JOB, APP, NOW).requests == 8
+    session, number = books[1].open_connection(JOB, APP, NOW)
+    assert (session.generation, session.requests, session.bytes_out, number) == (3, 8, 100, 1)
+    for one in books:
+        one.close()
+
+
 @pytest.mark.parametrize(
     "other",
     [
