@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from extproc.configfile import Node, parse, where
 from extproc.errors import ConfigError
-from extproc.model import Resource
+from extproc.model import HttpResource
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
@@ -204,8 +204,8 @@ class ResourceSection(_Section):
             raise ValueError("expected bodies: inspect where the resource names upgrades")
         return self
 
-    def to_model(self, level: Literal["full", "redacted", "metadata"] = "full") -> Resource:
-        return Resource(
+    def to_model(self, level: Literal["full", "redacted", "metadata"] = "full") -> HttpResource:
+        return HttpResource(
             name=self.name,
             kind=self.kind,
             upstream=self.upstream,

@@ -14,6 +14,7 @@ JSON = Any  # a value that `orjson` reads or writes
 
 BodyMode = Literal["inspect", "headers_only"]
 RecordLevel = Literal["full", "redacted", "metadata"]
+UpstreamTls = Literal["verify-full", "disable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +70,68 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """Something behind the gateway. Its name comes from Envoy's route, never from the request's text."""
+    """
+    Something behind the gateway, as far as every protocol knows it.
+
+    Its name comes from Envoy's route or listener, never from the request's text.
+    """
 
     name: str
-    kind: str  # "http"
-    upstream: str  # scheme://host:port
-    hosts: tuple[str, ...] = ()  # names a client may use; also where a redirect may point
+    kind: str  # "http", "postgres"
+    upstream: str  # as it stands in the configuration
     labels: Mapping[str, str] = field(default_factory=dict)
     credential: str = ""  # name of the credential in the configuration, or ""
     recording: RecordLevel = "full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpResource(Resource):
+    """`upstream` is scheme://host:port."""
+
+    hosts: tuple[str, ...] = ()  # names a client may use; also where a redirect may point
     bodies: BodyMode = "inspect"
     methods: frozenset[str] = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
     upgrades: frozenset[str] = frozenset()  # lower case, e.g. {"websocket"}
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """What a listener presents (PEM files), and whose clients' certificates it verifies ("" for nobody's)."""
+
+    certificate: str
+    key: str
+    client_ca: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """Members of any of `groups` log in upstream with `credential`."""
+
+    groups: frozenset[str]
+    credential: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostgresResource(Resource):
+    """A database. Exactly one of `host` and `socket_dir` stands; `port` also names the socket (`.s.PGSQL.<port>`)."""
+
+    database: str
+    host: str = ""  # a name or an address, without brackets
+    socket_dir: str = ""  # absolute
+    port: int = 5432
+    upstream_tls: UpstreamTls = "verify-full"
+    upstream_ca: str = ""  # PEM file; "" for the system's own
+    tls: TlsFiles | None = None  # None: jobs speak clear text, from this machine alone
+    roles: tuple[Role, ...] = ()
+    read_only: bool = False
+    search_path: tuple[str, ...] = ()  # () for the database's own
+    settings: Mapping[str, str] = field(default_factory=dict)  # further ones that the login pins
+    connections: int = 100  # at most so many in one worker
+
+    def credential_for(self, groups: Iterable[str]) -> str:
+        """The first role with one of `groups` decides, else the resource itself; "" where nobody may log in."""
+        own = frozenset(groups)
+        return next((role.credential for role in self.roles if own & role.groups), self.credential)
 
 
 class Operation(Protocol):

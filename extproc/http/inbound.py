@@ -75,7 +75,7 @@ class RequestSide:
         present = {name for name, _ in self._operation.headers}
         permit = self._permit
         drop = set(stripped(self._operation.headers))
-        if permit.resource.bodies == "inspect":
+        if not self._operation.unread:
             drop |= {b"accept-encoding", b"sec-websocket-extensions"}  # what is compressed cannot be searched
         if permit.decision.redact or permit.credential is not None or "response" in permit.decision.inspect:
             drop |= STRIPPED_WHEN_READ

@@ -11,7 +11,7 @@ from extproc.http.events import Command, Direction, PassBody, PassHeaders, PassT
 from extproc.http.inbound import RequestSide, record_masks, recorded_type
 from extproc.http.response import ResponseHead, check_head, mask_head, read_head, stale_headers
 from extproc.lane import Lane
-from extproc.model import Headers
+from extproc.model import Headers, HttpResource
 from extproc.pipeline import Permit, Release, Services, masked, on_response
 from extproc.record.bodies import BodyRecord
 from extproc.redact.base import ByteFilter
@@ -28,7 +28,10 @@ class ResponseSide:
     """Nothing is given to the client that did not come through `lane`; the last bytes wait for the closing record."""
 
     def __init__(self, permit: Permit, services: Services, request: RequestSide) -> None:
+        resource = permit.resource
+        assert isinstance(resource, HttpResource)
         self._permit = permit
+        self._resource = resource
         self._services = services
         self._request = request
         self._secrets = SecretFilter(permit.credential.secrets if permit.credential else ())
@@ -42,12 +45,12 @@ class ResponseSide:
 
     @property
     def resource(self) -> str:
-        return self._permit.resource.name
+        return self._resource.name
 
     @property
     def unread(self) -> bool:
         """A headers-only route: the body passes by, and Envoy tells no more of it."""
-        return self._permit.resource.bodies == "headers_only"
+        return self._resource.bodies == "headers_only"
 
     @property
     def session(self) -> str:
@@ -59,7 +62,7 @@ class ResponseSide:
         if head.status == 101 and not self._request.upgrade:
             # Nothing is masked after a switch of protocols, and nobody asked for one.
             raise Refusal("response_malformed", "the upstream switched protocols unasked")
-        check_head(headers, self._permit.resource, self._secrets)
+        check_head(headers, self._resource, self._secrets)
         shown = masked(head.shown(), self._services)
         release = yield from on_response(self._permit, head.facts(), shown, self._services)
         self._release = release
@@ -92,7 +95,7 @@ class ResponseSide:
 
     def trailers(self, trailers: Headers) -> Steps:
         yield from self._through(b"", end=True)
-        check_head(trailers, self._permit.resource, self._secrets)
+        check_head(trailers, self._resource, self._secrets)
         yield from self._close("released")
         rules = self._release.rules if self._release else ()
         yield PassTrailers(Direction.RESPONSE, mask_head(trailers, rules), stale_headers(trailers) if rules else ())
@@ -107,13 +110,13 @@ class ResponseSide:
                 self._lane.close()
             self._record_end(outcome)
         except Refusal as refusal:
-            self._services.meter.refused(self._permit.resource.name, refusal.code.name)
+            self._services.meter.refused(self._resource.name, refusal.code.name)
 
     _decoded = False
 
     def _open_lane(self, head: ResponseHead, release: Release, *, end: bool) -> Lane:
         filters: list[ByteFilter] = []
-        if not end and self._permit.resource.bodies == "inspect" and head.status != 101:
+        if not end and self._resource.bodies == "inspect" and head.status != 101:
             filters = self._filters(head, release)
         elif head.status == 101 and self._permit.credential:
             filters = [SecretFilter(self._permit.credential.secrets, conversation=True)]

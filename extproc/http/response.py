@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from extproc.errors import Refusal
 from extproc.http.canonical import is_list
 from extproc.http.events import Pairs
-from extproc.model import JSON, Headers, MaskRule, Resource
+from extproc.model import JSON, Headers, HttpResource, MaskRule
 from extproc.redact.detectors import mask_text
 from extproc.redact.secrets import SecretFilter
 
@@ -69,7 +69,7 @@ def read_head(headers: Headers) -> ResponseHead:
     )
 
 
-def check_head(headers: Headers, resource: Resource, secrets: SecretFilter) -> None:
+def check_head(headers: Headers, resource: HttpResource, secrets: SecretFilter) -> None:
     """Raises `Refusal` where the head gives the credential away or sends the client to a host nobody registered."""
     for name, value in headers:
         if secrets.contains(value) or secrets.contains(name):
@@ -106,7 +106,7 @@ def _target(name: bytes, value: bytes) -> str:
     return text.strip(" '\"")
 
 
-def _registered(text: str, resource: Resource) -> bool:
+def _registered(text: str, resource: HttpResource) -> bool:
     # Browsers take any number of slashes for two, and overlook some controls.
     if "\\" in text or text.startswith("///") or any(ord(c) < 0x20 or ord(c) == 0x7F for c in text):
         return False
