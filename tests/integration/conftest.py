@@ -12,7 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.integration import cluster
 from tests.integration.gateway import ROOT, Gateway, free_port
+from tests.integration.postgres import Server, serving
 from tests.integration.upstream import Upstream
 
 OPA = ROOT / ".tools" / "bin" / "opa"
@@ -67,6 +69,23 @@ def opa_server() -> Iterator[Callable[[str], str]]:
             return made[policy]
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def postgres18() -> Iterator[Server]:
+    with serving(18) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres15() -> Iterator[Server]:
+    """The only one with TLS. Skipped where Debian's PostgreSQL 15 is missing, but never in CI."""
+    if not cluster.available(15):
+        if os.environ.get("EXTPROC_REQUIRE_PG15"):
+            pytest.fail("PostgreSQL 15 is missing, and CI insists on it")
+        pytest.skip("no PostgreSQL 15 here")
+    with serving(15) as server:
+        yield server
 
 
 @contextlib.contextmanager
