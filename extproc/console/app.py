@@ -25,7 +25,7 @@ from extproc.approval.rules import is_approver
 from extproc.console.documents import approval_document
 from extproc.console.problem import ON_PROBLEM, Guard, Problem, json_response, read_json
 from extproc.errors import Refusal
-from extproc.identity.base import IdentityVerifier, KeyFetcher
+from extproc.identity.base import KeyFetcher, TokenVerifier
 from extproc.model import JSON, Approval, ApprovalState, Identity
 from extproc.waits import FetchKeys
 
@@ -39,7 +39,7 @@ _NOT_FOUND: Final = "There is no such approval, or it is not yours to answer"
 
 def app(
     store: ApprovalStore,
-    verifier: IdentityVerifier,
+    verifier: TokenVerifier,
     keys: KeyFetcher,
     *,
     clock: Callable[[], float],
@@ -67,7 +67,7 @@ class _Console:
     def __init__(
         self,
         store: ApprovalStore,
-        verifier: IdentityVerifier,
+        verifier: TokenVerifier,
         keys: KeyFetcher,
         clock: Callable[[], float],
         public_url: str,

@@ -20,6 +20,13 @@ class PeerCertificate:
 Proof = str | PeerCertificate  # a token, or a certificate
 
 
+class TokenVerifier(Protocol):
+    """Says who a token belongs to. No I/O: keys that are missing come back as a wait."""
+
+    def verify(self, token: str, now: float) -> Identity | FetchKeys:
+        """Raises `Refusal` (identity_invalid, identity_expired)."""
+
+
 class IdentityVerifier(Protocol):
     """Says who a proof belongs to. No I/O: keys that are missing come back as a wait."""
 
