@@ -42,8 +42,9 @@ class Headers:
         return Headers(tuple(pair for pair in self.pairs if pair[0] not in drop))
 
 
-# Claims that differ between two tokens of one run: they would make the same request look like another one.
-_VOLATILE_CLAIMS = frozenset({"jti", "exp", "iat", "nbf", "run_attempt", "check_run_id"})
+# Claims that differ between two tokens of one run, or a certificate and its successor: they would make the same request
+# look like another one.
+_VOLATILE_CLAIMS = frozenset({"jti", "exp", "iat", "nbf", "run_attempt", "check_run_id", "certificate_serial"})
 
 
 @dataclass(frozen=True, slots=True)
