@@ -10,47 +10,76 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from extproc.credential.base import Credential
+from extproc.credential.base import CertificateCredential, Credential, Login, PasswordCredential
 from extproc.errors import Refusal
 
 _MAX_FILE: Final = 64 * 1024  # bytes
 _PRINTABLE: Final = frozenset(range(0x20, 0x7F))
+_HEADERS: Final = frozenset({"bearer", "basic", "header"})
+_LOGINS: Final = frozenset({"password", "certificate"})
 
 
 @dataclass(frozen=True, slots=True)
 class CredentialSpec:
-    """Where a credential's secret comes from (`env` or `file`) and the header that it makes."""
+    """
+    Where a credential's secret comes from, and what it makes.
 
-    kind: Literal["bearer", "basic", "header"]
+    `bearer`, `basic` and `header` are for HTTP, `password` and `certificate` are logins of databases. The secret stands
+    in `env` or `file`; that of a certificate in the PEM files `certificate` and `key`.
+    """
+
+    kind: Literal["bearer", "basic", "header", "password", "certificate"]
     env: str
     file: Path | None
     username: str
     header: str
+    certificate: Path = Path()
+    key: Path = Path()
 
 
 class Credentials:
-    """`get(name)`: a stat for a file, nothing for the environment."""
+    """`get(name)` and `login(name)`: a stat for each file, nothing for the environment."""
 
     def __init__(self, specs: Mapping[str, CredentialSpec], environ: Mapping[str, str]) -> None:
         self._specs = dict(specs)
         self._environ = environ
-        self._made: dict[str, tuple[object, Credential]] = {}
+        self._made: dict[str, tuple[object, Credential | PasswordCredential]] = {}
 
     def get(self, name: str) -> Credential:
         """Raises `Refusal("credential_unavailable")`, naming the credential and never its value."""
+        made = self._make(name, self._spec(name, _HEADERS))
+        assert isinstance(made, Credential)
+        return made
+
+    def login(self, name: str) -> Login:
+        """Raises `Refusal("credential_unavailable")`, naming the credential and never its value."""
+        spec = self._spec(name, _LOGINS)
+        if spec.kind == "certificate":
+            return _certificate(name, spec)
+        made = self._make(name, spec)
+        assert isinstance(made, PasswordCredential)
+        return made
+
+    def _spec(self, name: str, kinds: frozenset[str]) -> CredentialSpec:
         spec = self._specs.get(name)
         if spec is None:
             raise _unavailable(name, "is not configured")
+        if spec.kind not in kinds:
+            raise _unavailable(name, "is for another protocol")
+        return spec
+
+    def _make(self, name: str, spec: CredentialSpec) -> Credential | PasswordCredential:
         try:
             stamp = _stamp(spec.file) if spec.file else "env"
             made = self._made.get(name)
             if made is not None and made[0] == stamp:
                 return made[1]
-            # What is not UTF-8 comes as half surrogate pairs, which stay outside of ASCII this way and are refused.
+            # What is not UTF-8 comes as half surrogate pairs, which stay outside of UTF-8 this way and are refused.
             secret = _read(spec.file) if spec.file else self._environ.get(spec.env, "").encode(errors="surrogatepass")
         except (OSError, ValueError):
             raise _unavailable(name, "cannot be read") from None
-        credential = make(name, spec, secret.rstrip(b"\r\n"))
+        secret = secret.rstrip(b"\r\n")
+        credential = _password(name, spec.username, secret) if spec.kind == "password" else make(name, spec, secret)
         self._made[name] = (stamp, credential)
         return credential
 
@@ -82,6 +111,25 @@ def _basic(name: str, username: str, secret: bytes) -> Credential:
         raise _unavailable(name, "has a user name with a colon or something else than printable ASCII")
     encoded = base64.b64encode(user + b":" + secret)
     return Credential(b"authorization", b"Basic " + encoded, (secret, encoded))
+
+
+def _password(name: str, username: str, secret: bytes) -> PasswordCredential:
+    """Any text but NUL, which ends a string of PostgreSQL's protocol (its documentation, 54.1)."""
+    try:
+        password = secret.decode()
+    except UnicodeDecodeError:
+        raise _unavailable(name, "is not UTF-8") from None
+    if not password or "\0" in password:
+        raise _unavailable(name, "is empty or holds a NUL")
+    return PasswordCredential(username, password, (secret,))
+
+
+def _certificate(name: str, spec: CredentialSpec) -> CertificateCredential:
+    try:
+        stamp = (*_stamp(spec.certificate), *_stamp(spec.key))
+    except (OSError, ValueError):
+        raise _unavailable(name, "cannot be read") from None
+    return CertificateCredential(spec.username, spec.certificate, spec.key, stamp)
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

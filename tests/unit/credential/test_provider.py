@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from extproc.credential import provider
+from extproc.credential.base import CertificateCredential, PasswordCredential
 from extproc.credential.provider import Credentials, CredentialSpec
 from extproc.errors import Refusal
 
@@ -150,3 +151,93 @@ def test_no_text_of_it_shows_a_secret() -> None:
     for text in (repr(got), str(got), repr(credentials), repr(vars(credentials)["_specs"])):
         assert SECRET not in text
         assert base64.b64encode(f"bot:{SECRET}".encode()).decode() not in text
+
+
+# --- logins of databases
+
+
+def login(value: str | bytes | None = SECRET, file: Path | None = None) -> PasswordCredential:
+    if isinstance(value, bytes):
+        value = os.fsdecode(value)
+    got = one(spec("password", file=file, username="app"), value).login("app")
+    assert isinstance(got, PasswordCredential)
+    return got
+
+
+def test_a_password_is_a_login() -> None:
+    got = login()
+    assert (got.username, got.password, got.secrets) == ("app", SECRET, (SECRET.encode(),))
+
+
+def test_a_password_is_any_text() -> None:
+    for text in (" a:b ", "pässwörd", "a\tb", "x" * 5000):
+        got = login(text)
+        assert (got.password, got.secrets) == (text, (text.encode(),))
+
+
+@pytest.mark.parametrize("value", [None, "", "\r\n", f"{SECRET}\0x", SECRET.encode() + b"\xff"])
+def test_what_makes_no_password_is_unavailable_and_never_quoted(value: str | bytes | None) -> None:
+    with pytest.raises(Refusal) as refused:
+        login(value)
+    assert refused.value.code.name == "credential_unavailable"
+    assert SECRET not in repr(refused.value)
+
+
+def test_a_password_that_is_replaced_is_read_again(tmp_path: Path) -> None:
+    file, new = tmp_path / "password", tmp_path / "new"
+    file.write_text("first1\n")
+    credentials = one(spec("password", file=file, username="app"))
+    first = credentials.login("app")
+    assert first is credentials.login("app")
+    new.write_text("second\n")
+    new.replace(file)
+    second = credentials.login("app")
+    assert isinstance(first, PasswordCredential)
+    assert isinstance(second, PasswordCredential)
+    assert (first.password, second.password) == ("first1", "second")
+
+
+def certificates(folder: Path) -> Credentials:
+    made = CredentialSpec("certificate", "", None, "app", "", folder / "app.crt", folder / "app.key")
+    return Credentials({"app": made}, {})
+
+
+def test_a_certificate_is_a_login_that_differs_once_a_file_does(tmp_path: Path) -> None:
+    (tmp_path / "app.crt").write_text("certificate")
+    (tmp_path / "app.key").write_text(SECRET)
+    credentials = certificates(tmp_path)
+    first = credentials.login("app")
+    assert isinstance(first, CertificateCredential)
+    assert (first.username, first.certificate, first.key) == ("app", tmp_path / "app.crt", tmp_path / "app.key")
+    assert credentials.login("app") == first
+    for name in ("app.crt", "app.key"):
+        (tmp_path / "new").write_text("other")
+        (tmp_path / "new").replace(tmp_path / name)
+        second = credentials.login("app")
+        assert second != first
+        first = second
+    assert SECRET not in repr(first)
+
+
+def test_a_certificate_whose_file_is_missing_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "app.crt").write_text("certificate")
+    with pytest.raises(Refusal) as refused:
+        certificates(tmp_path).login("app")
+    assert refused.value.code.name == "credential_unavailable"
+    assert str(tmp_path) not in str(refused.value)
+
+
+def test_a_login_is_no_header_and_a_header_no_login() -> None:
+    with pytest.raises(Refusal, match="another protocol"):
+        one(spec("password", username="app")).get("app")
+    with pytest.raises(Refusal, match="another protocol"):
+        one(spec()).login("app")
+    with pytest.raises(Refusal, match="not configured"):
+        one(spec("password", username="app")).login("other")
+
+
+def test_no_text_of_a_login_shows_its_password() -> None:
+    credentials = one(spec("password", username="app"))
+    got = credentials.login("app")
+    for text in (repr(got), str(got), repr(credentials), *(repr(vars(credentials)[n]) for n in ("_specs", "_made"))):
+        assert SECRET not in text
