@@ -99,6 +99,8 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not a programming err
         status: int = 0,
         approval: str = "",
         retry_after: int = 0,
+        sqlstate: str = "",
+        position: int = 0,
     ) -> None:
         self.code = CODES[code]
         self.reason = reason or self.code.title
@@ -106,6 +108,8 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not a programming err
         self.status = status or self.code.status
         self.approval = approval
         self.retry_after = retry_after
+        self.sqlstate = sqlstate  # where a statement's error has one of its own
+        self.position = position  # in the statement, in characters from 1
         self.session = ""
         super().__init__(f"{code}: {self.reason}")
 

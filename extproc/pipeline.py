@@ -96,6 +96,8 @@ class Arrival:
     credential: str = ""
     look_again: Callable[[], Generator[Any, Any, None]] | None = None
     connection: dict[str, JSON] = field(default_factory=dict)  # which one of its session, for protocols that keep one
+    executes: bool = True  # False where it is only prepared: nothing happens, so nobody need say yes
+    doubt: Refusal | None = None  # why the operation could not be read: refused once it is known who asks
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +154,11 @@ def on_request(arrival: Arrival, services: Services) -> Generator[Wait, Any, Per
         identity = yield from identify(arrival, services)
         question = Question(arrival, identity, open_session(arrival, identity, services), arrival.operation)
         session = question.session.id
+        if arrival.doubt is not None:
+            raise arrival.doubt
         decision = yield from decide(question, services)
         ticket = record_attempt(question, decision, services)
-        held = decision.action == "hold"
+        held = decision.action == "hold" and arrival.executes
         if held:
             yield Durable(ticket)
             decision = yield from hold(question, decision, services)
@@ -171,6 +175,35 @@ def on_request(arrival: Arrival, services: Services) -> Generator[Wait, Any, Per
     services.meter.verdict(arrival.resource.name, "hold_released" if held else "allow")
     services.meter.stage("held_request" if held else "request", services.clock() - began)
     return Permit(question, decision, credential, held)
+
+
+def on_connect(arrival: Arrival, services: Services) -> Generator[Wait, Any, tuple[Identity, Session, int]]:
+    """
+    A connection that will carry many operations: who it is, the session it belongs to and its number therein.
+
+    It opens nothing by itself: each operation asks for its own permit. Raises `Refusal`, recorded and counted here.
+    """
+    try:
+        identity = yield from identify(arrival, services)
+        session, number = services.sessions.open_connection(identity, arrival.resource, services.clock())
+        payload = {
+            "identity": identity_document(identity),
+            "resource": arrival.resource.name,
+            "source": arrival.source,
+            "number": number,
+            **arrival.operation.shown(),
+        }
+        masked_payload = masked(payload, services)
+        ticket = services.recorder.append(session.id, arrival.exchange, "connection.opened", masked_payload)
+        yield Durable(ticket)
+    except Refusal as refusal:
+        record_refusal(arrival, "", refusal, services)
+        raise
+    except BaseException as error:
+        code = "aborted" if isinstance(error, GeneratorExit) else "internal"
+        record_refusal(arrival, "", Refusal(code), services)
+        raise
+    return identity, session, number
 
 
 def on_response(

@@ -33,11 +33,12 @@ from extproc.http.events import (
 from extproc.http.inbound import RequestSide
 from extproc.http.outbound import ResponseSide
 from extproc.http.problem import problem
-from extproc.model import Headers, Resource
+from extproc.model import Headers, HttpResource
 from extproc.pipeline import Arrival, Permit, Services, on_request
 from extproc.waits import NextEvent, Wait
 
 Steps = Generator[Command | Wait, Any, None]
+ResourceOf = Callable[[str], HttpResource | None]
 
 
 class State(Enum):
@@ -81,9 +82,7 @@ class Exchange:
     It ends only when the client has its answer (`done`). Closing it early records how the exchange ended.
     """
 
-    def __init__(
-        self, exchange: str, services: Services, resource_of: Callable[[str], Resource | None], control_url: str = ""
-    ) -> None:
+    def __init__(self, exchange: str, services: Services, resource_of: ResourceOf, control_url: str = "") -> None:
         self.id = exchange
         self.request = State.AWAITED
         self.response = State.AWAITED
@@ -222,10 +221,7 @@ class Exchange:
             operation, unreadable = unread(headers), refusal
 
         def proof() -> str:
-            found = token_of(headers)
-            if unreadable is not None:
-                raise unreadable
-            return found
+            return token_of(headers)
 
         def read_body(cap: int) -> Generator[Any, Any, HttpOperation]:
             return operation.with_body(b"" if event.end else (yield from self._read(cap)))
@@ -244,6 +240,7 @@ class Exchange:
             read_body if resource.bodies == "inspect" else None,
             long_wait,
             resource.credential,
+            doubt=unreadable,
         )
 
     def _read(self, cap: int) -> Generator[Any, Any, bytes]:
@@ -287,7 +284,7 @@ class Exchange:
             self._outbound.abandon(outcome)
 
 
-def open_request(operation: HttpOperation, resource: Resource, *, end: bool) -> HttpOperation:
+def open_request(operation: HttpOperation, resource: HttpResource, *, end: bool) -> HttpOperation:
     """What a resource's configuration opens, before anybody is asked. Raises `Refusal`."""
     if operation.method not in resource.methods or operation.method in ("CONNECT", "TRACE"):
         raise Refusal("method_refused")
