@@ -57,7 +57,7 @@ def issuer(path: Path) -> None:
 @click.option("--event", default="push", show_default=True, help="what started the run")
 @click.option("--fork", is_flag=True, help="a pull request from a fork")
 @click.option("--person", help="a person's token instead of a job's")
-@click.option("--group", "groups", multiple=True, help="a group of that person; may be given several times")
+@click.option("--group", "groups", multiple=True, help="a group of the person or the job; may be given several times")
 @click.option("--lifetime", type=click.IntRange(1, 86400), default=3600, show_default=True, help="seconds")
 @click.option("--audience", help="another audience than the configured one")
 def token(  # noqa: PLR0917 - the options are the command's interface
@@ -89,6 +89,8 @@ def token(  # noqa: PLR0917 - the options are the command's interface
     if rule is None:
         raise ConfigError(f"{path}: identity.{kind}: does not name {iss}, so its tokens would open nothing")
     claims = person_claims(person, groups) if person else Job(repo, ref, actor, run_id, event, fork).claims()
+    if groups:
+        claims[rule.groups_claim] = list(groups)
     now = time.time()
     made = mint(config.state_dir / "keys", kind, iss, audience or rule.audience, claims, now, lifetime)
     click.echo("development: true - this token opens a development gateway only", err=True)

@@ -32,7 +32,6 @@ def _say(told: dict[str, object]) -> None:
     resources = told["resources"]
     assert isinstance(resources, dict)
     for name, resource in resources.items():
-        console.print(
-            f"resource [bold]{name}[/]  {resource['url']}  (or {told['listen']} with Host {resource['hosts'][0]})"
-        )
+        other = f"  (or {told['listen']} with Host {resource['hosts'][0]})" if resource["hosts"] else ""
+        console.print(f"resource [bold]{name}[/]  {resource['url']}{other}")
     console.print(f"control  {told['control']}   metrics  {told['metrics']}")

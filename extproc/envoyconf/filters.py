@@ -72,20 +72,26 @@ def local_replies(*, development: bool) -> api.hcm.LocalReplyConfig:
 
 def access_log(path: str) -> api.accesslog.AccessLog:
     """One JSON line a request; never a path, a query or a header, which may carry secrets."""
-    fields = {
-        "time": "%START_TIME%",
-        "resource": "%ROUTE_NAME%",
-        "method": "%REQ(:METHOD)%",
-        "protocol": "%PROTOCOL%",
-        "status": "%RESPONSE_CODE%",
-        "flags": "%RESPONSE_FLAGS%",
-        "details": "%RESPONSE_CODE_DETAILS%",
-        "bytes_in": "%BYTES_RECEIVED%",
-        "bytes_out": "%BYTES_SENT%",
-        "duration_ms": "%DURATION%",
-        "forwarded": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
-        "source": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
-    }
+    return json_log(
+        path,
+        {
+            "time": "%START_TIME%",
+            "resource": "%ROUTE_NAME%",
+            "method": "%REQ(:METHOD)%",
+            "protocol": "%PROTOCOL%",
+            "status": "%RESPONSE_CODE%",
+            "flags": "%RESPONSE_FLAGS%",
+            "details": "%RESPONSE_CODE_DETAILS%",
+            "bytes_in": "%BYTES_RECEIVED%",
+            "bytes_out": "%BYTES_SENT%",
+            "duration_ms": "%DURATION%",
+            "forwarded": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+            "source": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+        },
+    )
+
+
+def json_log(path: str, fields: dict[str, str]) -> api.accesslog.AccessLog:
     log = api.file_log.FileAccessLog(
         path=path, log_format=api.core.SubstitutionFormatString(json_format=_struct(fields))
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from extproc.config import Config, ResourceSection
+from extproc.config import Config, HttpSection
 from extproc.envoyconf import api, filters
 from extproc.envoyconf.clusters import cluster_of
 
@@ -39,11 +39,11 @@ _CONTROL_HEADERS = (
 
 def by_host(config: Config) -> api.listener.Listener:
     """The main listener: the Host header chooses the resource; an unknown one has no route."""
-    hosts = [_virtual_host(resource, list(resource.hosts)) for resource in config.resources]
+    hosts = [_virtual_host(resource, list(resource.hosts)) for resource in config.http]
     return _listener("http", config.listen, hosts, config)
 
 
-def by_port(config: Config, resource: ResourceSection) -> api.listener.Listener:
+def by_port(config: Config, resource: HttpSection) -> api.listener.Listener:
     """A resource's own port, for clients that do not resolve its host name: any Host means this resource."""
     host = config.listen.rpartition(":")[0]
     return _listener(f"http_{resource.name}", f"{host}:{resource.port}", [_virtual_host(resource, ["*"])], config)
@@ -100,11 +100,11 @@ def _connection_manager(name: str, hosts: list[api.route.VirtualHost], config: C
     )
 
 
-def _virtual_host(resource: ResourceSection, domains: list[str]) -> api.route.VirtualHost:
+def _virtual_host(resource: HttpSection, domains: list[str]) -> api.route.VirtualHost:
     return api.route.VirtualHost(name=resource.name, domains=domains, routes=[_route(resource)])
 
 
-def _route(resource: ResourceSection) -> api.route.Route:
+def _route(resource: HttpSection) -> api.route.Route:
     """The route's name is the resource's: the only place a worker learns it from. No retries, mirrors, redirects."""
     per_route = {filters.EXT_PROC: filters.headers_only()} if resource.bodies == "headers_only" else {}
     return api.route.Route(

@@ -9,11 +9,12 @@ import json
 from typing import Any as Json
 
 from extproc.config import Config
-from extproc.envoyconf import api, clusters, listeners
+from extproc.envoyconf import api, clusters, listeners, postgres
 
 
 def bootstrap(config: Config) -> api.bootstrap.Bootstrap:
     """One listener for all hosts, one for each resource with a port; static clusters; admin on a unix socket."""
+    databases = config.postgres.items()
     return api.bootstrap.Bootstrap(
         node=api.core.Node(id="extproc-gateway", cluster="extproc-gateway"),
         admin=api.bootstrap.Admin(
@@ -22,11 +23,13 @@ def bootstrap(config: Config) -> api.bootstrap.Bootstrap:
         static_resources=api.bootstrap.BootstrapStaticResources(
             listeners=[
                 listeners.by_host(config),
-                *(listeners.by_port(config, resource) for resource in config.resources if resource.port),
+                *(listeners.by_port(config, resource) for resource in config.http if resource.port),
+                *(postgres.listener(config, resource) for _, resource in databases),
             ],
             clusters=[
                 clusters.workers(config),
-                *(clusters.upstream(resource) for resource in config.resources),
+                *(clusters.upstream(resource) for resource in config.http),
+                *(postgres.workers(config, place, resource) for place, resource in databases),
             ],
         ),
     )

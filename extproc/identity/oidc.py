@@ -251,6 +251,8 @@ def _identity(claims: dict[str, JSON], rule: IssuerRule) -> Identity:
     if not isinstance(subject, str) or not subject:
         raise Refusal("identity_invalid", "the token has no subject")
     groups = claims.get(rule.groups_claim, [])
+    if isinstance(groups, str) and groups and rule.kind == "job":
+        groups = [groups]  # forges say what a job is by claims of one value: its repository, its environment
     actor = claims.get(rule.actor_claim)
     if rule.kind == "person" and not (isinstance(actor, str) and actor.strip()):
         raise Refusal("identity_invalid", "the token names no account")

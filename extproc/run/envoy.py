@@ -46,15 +46,15 @@ class Admin:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def ready(self, workers: int) -> bool:
-        """Listening, and every worker answers its health check."""
+    def ready(self, workers: int, databases: int = 0) -> bool:
+        """Listening, and every worker answers its health check, and takes connections for each of the databases."""
         try:
             if self._ask("GET", "/ready").strip() != "LIVE":
                 return False
-            stats = self._ask("GET", "/stats?filter=extproc_workers.membership_healthy")
+            stats = self._ask("GET", "/stats?filter=extproc_workers.*membership_healthy")
         except (OSError, http.client.HTTPException):
             return False
-        return stats.strip().endswith(f": {workers}")
+        return [line.rpartition(": ")[2] for line in stats.split("\n") if line] == [str(workers)] * (1 + databases)
 
     def stop_listening(self) -> None:
         """New connections are refused; those that are open go on."""

@@ -37,7 +37,7 @@ def worker_serves(config: Config, index: int) -> bool:
     """Whether worker `index` answers Envoy's own health check: listening, not draining, its event loop alive."""
     import grpc  # noqa: PLC0415 - half of what this costs
 
-    address = f"unix:{config.state_dir / 'run' / f'worker-{index}.sock'}"
+    address = f"unix:{config.socket_path(index)}"
     with grpc.insecure_channel(address) as channel:
         check: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/grpc.health.v1.Health/Check")
         try:

@@ -12,11 +12,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 from prometheus_client import multiprocess
 
 from extproc.config import Config
+from extproc.config.fields import database as database_of
 from extproc.errors import ConfigError
 from extproc.run import envoy, state
 from extproc.run.child import Child
@@ -105,7 +107,7 @@ class Supervisor:
             reached = all(httpx.get(url, timeout=1.0, trust_env=False).is_success for url in urls)
         except httpx.HTTPError:
             return False
-        return reached and self._admin.ready(self._config.workers)
+        return reached and self._admin.ready(self._config.workers, len(self._config.postgres))
 
     def _watch(self) -> None:
         while not self._stop:
@@ -139,8 +141,11 @@ def addresses(config: Config, pids: dict[str, int]) -> dict[str, object]:
             "url": f"http://{host}:{resource.port}" if resource.port else f"http://{resource.hosts[0]}:{port}",
             "hosts": list(resource.hosts),
         }
-        for resource in config.resources
+        for resource in config.http
     }
+    for database in config.postgres.values():
+        name = database_of(database.upstream).name
+        resources[database.name] = {"url": f"postgres://{host}:{database.port}/{quote(name, safe='')}", "hosts": []}
     issuer = config.identity.dev_issuer
     return {
         "development": config.development,

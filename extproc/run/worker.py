@@ -23,7 +23,9 @@ from extproc.config import Config
 from extproc.credential.provider import Credentials, CredentialSpec
 from extproc.errors import ConfigError
 from extproc.http.exchange import Exchange
+from extproc.identity.base import IdentityVerifier
 from extproc.identity.keys import HttpKeyFetcher
+from extproc.identity.mtls import CertificateVerifier, ClientRule, Verifiers
 from extproc.identity.oidc import IssuerRule, OidcVerifier
 from extproc.metrics import PrometheusMeter
 from extproc.pipeline import Services
@@ -51,7 +53,7 @@ class Worker:
     def __init__(self, config: Config, index: int) -> None:
         self._config = config
         self._index = index
-        self._resources = {resource.name: resource.to_model(config.recording.level) for resource in config.resources}
+        self._resources = {resource.name: resource.to_model(config.recording.level) for resource in config.http}
 
     async def serve(self) -> None:
         config = self._config
@@ -65,15 +67,16 @@ class Worker:
             clock=time.time,
             deadline=config.timeouts.record,
         )
-        verifier = OidcVerifier(issuer_rules(config), development=config.development)
-        keys = HttpKeyFetcher(verifier)
+        tokens = OidcVerifier(issuer_rules(config), development=config.development)
+        verifier = Verifiers(tokens, CertificateVerifier(client_rules(config)))
+        keys = HttpKeyFetcher(tokens)
         broker = Broker(SqliteApprovalStore(config.state_dir / "approvals.db", actors=dict(config.identity.actors)))
         async with contextlib.AsyncExitStack() as stack:
             engine, server = await open_policy(config, stack)
             services = self._services(recorder, verifier, engine, broker.leave)
             performer = Performer(keys, server, recorder, broker, services.meter)
             transport = GrpcTransport(
-                f"unix:{socket_path(config, self._index)}",
+                f"unix:{config.socket_path(self._index)}",
                 self._exchanges(services),
                 performer.perform,
                 idle=config.timeouts.idle,
@@ -97,7 +100,7 @@ class Worker:
             recorder.close()
 
     def _services(
-        self, recorder: SegmentLog, verifier: OidcVerifier, engine: PolicyEngine, leave: Callable[[str], None]
+        self, recorder: SegmentLog, verifier: IdentityVerifier, engine: PolicyEngine, leave: Callable[[str], None]
     ) -> Services:
         config = self._config
         return Services(
@@ -132,16 +135,27 @@ def config_url(config: Config) -> str:
     return config.control.public_url or f"http://{config.control.listen}"
 
 
-def socket_path(config: Config, index: int) -> Path:
-    return config.state_dir / "run" / f"worker-{index}.sock"
-
-
 def issuer_rules(config: Config) -> list[IssuerRule]:
     """Issuers of jobs only: a person's token opens no resource."""
     return [
-        IssuerRule(issuer=rule.issuer, audience=rule.audience, algorithms=tuple(rule.algorithms), kind="job")
+        IssuerRule(
+            issuer=rule.issuer,
+            audience=rule.audience,
+            algorithms=tuple(rule.algorithms),
+            kind="job",
+            groups_claim=rule.groups_claim,
+        )
         for rule in config.identity.jobs
     ]
+
+
+def client_rules(config: Config) -> dict[str, tuple[ClientRule, ...]]:
+    """Whose client certificates count, for each resource that takes any."""
+    return {
+        resource.name: tuple(ClientRule(one.subject, tuple(one.groups)) for one in resource.tls.client_identities)
+        for resource in config.postgres.values()
+        if resource.tls and resource.tls.client_ca
+    }
 
 
 def credentials(config: Config) -> Credentials:
@@ -152,6 +166,8 @@ def credentials(config: Config) -> Credentials:
             file=Path(spec.file) if spec.file else None,
             username=spec.username or "",
             header=spec.header or "authorization",
+            certificate=Path(spec.certificate or ""),
+            key=Path(spec.key or ""),
         )
         for name, spec in config.credentials.items()
     }

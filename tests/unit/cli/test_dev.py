@@ -61,6 +61,12 @@ def test_a_person_with_groups(tmp_path: Path) -> None:
     assert (said["preferred_username"], said["groups"]) == ("dana", ["a", "b"])
 
 
+def test_a_job_with_groups(tmp_path: Path) -> None:
+    path = configured(tmp_path)
+    assert claims(run(path, "token", "--group", "writers").stdout.strip())["groups"] == ["writers"]
+    assert "groups" not in claims(run(path, "token").stdout.strip())
+
+
 def test_json_says_when_it_ends(tmp_path: Path) -> None:
     told = json.loads(run(configured(tmp_path), "token", "--json", "--lifetime", "60", "--audience", "x").stdout)
     said = claims(told["token"])

@@ -177,8 +177,16 @@ def test_a_long_token_is_refused() -> None:
 
 
 def test_groups_that_are_no_list_of_texts_give_nothing() -> None:
-    assert accepted(verifier(ISSUER), ISSUER.token(groups="admins")).groups == ()
+    for odd in ({"admins": True}, 1, True, "", None):
+        assert accepted(verifier(ISSUER), ISSUER.token(groups=odd)).groups == ()
     assert accepted(verifier(ISSUER), ISSUER.token(groups=[1, "a"])).groups == ("a",)
+    people = verifier(ISSUER, rule=replace(RULE, kind="person"))
+    assert accepted(people, ISSUER.token(groups="admins")).groups == ()
+
+
+def test_a_jobs_group_may_be_any_claim_of_one_value() -> None:
+    verify = verifier(ISSUER, rule=replace(RULE, groups_claim="environment"))
+    assert accepted(verify, ISSUER.token(environment="production", groups=["a"])).groups == ("production",)
 
 
 def test_a_persons_account_comes_from_the_configured_claim() -> None:
