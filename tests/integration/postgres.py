@@ -126,6 +126,7 @@ class Server:
         own(*self.home.rglob("*"))
         self.run()
         self.create(SEED)
+        self.clear_log()
         return self
 
     def run(self) -> None:
