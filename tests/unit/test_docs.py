@@ -56,6 +56,13 @@ def codes_in(cell: str) -> list[str]:
 # --- docs/configuration.md
 
 
+def kind_of(model: type[BaseModel]) -> str:
+    """The kind that a section of several is for; the page has a table under a heading for each."""
+    field = model.model_fields.get("kind")
+    values = get_args(field.annotation) if field else ()
+    return str(values[0]) if len(values) == 1 else ""
+
+
 def sections(annotation: Any) -> Iterator[tuple[type[BaseModel], str]]:
     """The models within a field's type, and how the page writes the way to them."""
     origin = get_origin(annotation)
@@ -72,13 +79,20 @@ def sections(annotation: Any) -> Iterator[tuple[type[BaseModel], str]]:
             yield from sections(part)
 
 
-def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo, bool]]:
-    """Dotted name, the field, and whether it is only a heading for those within."""
+def fields(model: type[BaseModel], prefix: str = "", kind: str = "") -> Iterator[tuple[str, str, FieldInfo, bool]]:
+    """Kind, dotted name, the field, and whether it is only a heading for those within."""
     for name, field in model.model_fields.items():
         within = list(sections(field.annotation))
-        yield prefix + name, field, bool(within)
+        yield kind, prefix + name, field, bool(within)
         for inner, way in within:
-            yield from fields(inner, f"{prefix}{name}{way}.")
+            yield from fields(inner, f"{prefix}{name}{way}.", kind or kind_of(inner))
+
+
+def described(text: str) -> dict[tuple[str, str], str]:
+    """The default that the page says for each field, by kind and dotted name."""
+    parts = re.split(r"^### Resources of kind `(\w+)`$", text, flags=re.MULTILINE)
+    by_kind = {"": parts[0], **dict(zip(parts[1::2], parts[2::2], strict=True))}
+    return {(kind, codes_in(row[0])[0]): row[2] for kind, part in by_kind.items() for row in rows(part)}
 
 
 def default_of(field: FieldInfo) -> object:
@@ -87,8 +101,9 @@ def default_of(field: FieldInfo) -> object:
 
 
 def test_every_field_of_the_configuration_is_described_with_its_default() -> None:
-    said = {codes_in(row[0])[0]: row[2] for row in rows(page("configuration.md"))}
-    known = {name: (field, heading) for name, field, heading in fields(Config)}
+    said = described(page("configuration.md"))
+    known = {(kind, name): (field, heading) for kind, name, field, heading in fields(Config)}
+    assert {kind for kind, _ in known} == {"", "http", "postgres"}
     assert {name for name, (_, heading) in known.items() if not heading} <= set(said)
     assert set(said) <= set(known)
     for name, default in said.items():
