@@ -15,6 +15,7 @@ JSON = Any  # a value that `orjson` reads or writes
 BodyMode = Literal["inspect", "headers_only"]
 RecordLevel = Literal["full", "redacted", "metadata"]
 UpstreamTls = Literal["verify-full", "disable"]
+UpstreamAuth = Literal["trust", "password", "md5", "scram-sha-256", "scram-sha-256-plus"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,7 @@ class PostgresResource(Resource):
     port: int = 5432
     upstream_tls: UpstreamTls = "verify-full"
     upstream_ca: str = ""  # PEM file; "" for the system's own
+    upstream_auth: UpstreamAuth = "scram-sha-256"  # the weakest login that it may ask for
     tls: TlsFiles | None = None  # None: jobs speak clear text, from this machine alone
     roles: tuple[Role, ...] = ()
     read_only: bool = False
@@ -162,12 +164,17 @@ Strategy = Literal["mask", "partial", "hash", "token", "drop"]
 
 @dataclass(frozen=True, slots=True)
 class MaskRule:
-    """What to mask: by detector, by JSON field, by CSV (or SQL) column; and how."""
+    """
+    What to mask: by detector, by JSON field, by CSV (or SQL) column; and how.
+
+    `uses`: what else a statement may do with these SQL columns than bring them back (`Use` of postgres/sql/model.py).
+    """
 
     detect: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     strategy: Strategy = "mask"
+    uses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

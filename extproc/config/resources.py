@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
@@ -23,14 +24,18 @@ from extproc.config.fields import (
     is_loopback,
     unique,
 )
-from extproc.model import HttpResource, PostgresResource, Role, TlsFiles
+from extproc.model import HttpResource, PostgresResource, Role, TlsFiles, UpstreamAuth, UpstreamTls
 
 # Said at login by the gateway itself, or by nobody: what a statement means, who asks, what may be written.
 _KEPT: Final = frozenset({
-    "array_nulls", "backslash_quote", "client_encoding", "database", "default_transaction_read_only", "options",
-    "quote_all_identifiers", "replication", "role", "search_path", "session_authorization", "session_replication_role",
-    "standard_conforming_strings", "transaction_read_only", "transform_null_equals", "user",
+    "application_name", "array_nulls", "backslash_quote", "client_encoding", "database", "options",
+    "default_transaction_read_only", "quote_all_identifiers", "replication", "role", "search_path",
+    "session_authorization", "session_replication_role", "standard_conforming_strings", "transaction_read_only",
+    "transform_null_equals", "user",
 })  # fmt: skip
+_SETTING: Final = re.compile(
+    r"(?!_pq_\.)[a-z_][a-z0-9_$]*(\.[a-z_][a-z0-9_$]*)*"
+)  # `_pq_.` asks for a protocol's options
 
 
 class HttpSection(Section):
@@ -109,8 +114,10 @@ def _settings(value: dict[str, str]) -> dict[str, str]:
     kept = sorted(_KEPT & set(settings))
     if kept:
         raise ValueError(f"expected no {kept[0]} here: the gateway keeps it, or it has a field of its own")
-    if len(settings) != len(value) or "" in settings or any("\0" in text for pair in settings.items() for text in pair):
-        raise ValueError("expected names of PostgreSQL's settings, each once, and their values")
+    if len(settings) != len(value) or not all(_SETTING.fullmatch(name) for name in settings):
+        raise ValueError("expected names of PostgreSQL's settings, each once")
+    if not all(text.isprintable() for text in settings.values()):
+        raise ValueError("expected values without control characters")
     return settings
 
 
@@ -119,8 +126,9 @@ class PostgresSection(Section):
     kind: Literal["postgres"]
     port: Port
     upstream: DatabaseUrl
-    upstream_tls: Literal["verify-full", "disable"] = "verify-full"
+    upstream_tls: UpstreamTls = "verify-full"
     upstream_ca: Text | None = None
+    upstream_auth: UpstreamAuth = "scram-sha-256"
     tls: Tls | None = None
     plaintext: bool = False
     credential: Name | None = None
@@ -138,6 +146,8 @@ class PostgresSection(Section):
             raise ValueError("expected either `tls` or plaintext: true; a job's token is its password")
         if self.upstream_tls == "disable" and self.upstream_ca:
             raise ValueError("expected `upstream_ca` only with upstream_tls: verify-full")
+        if self.upstream_auth == "scram-sha-256-plus" and self.upstream_tls == "disable":
+            raise ValueError("expected upstream_tls: verify-full with scram-sha-256-plus, which binds to it")
         if self.upstream_tls == "verify-full" and not database(self.upstream).host:
             raise ValueError("expected upstream_tls: disable with a unix socket, where PostgreSQL speaks no TLS")
         if not self.credential and not self.roles:
@@ -170,6 +180,7 @@ class PostgresSection(Section):
             port=where.port,
             upstream_tls=self.upstream_tls,
             upstream_ca=self.upstream_ca or "",
+            upstream_auth=self.upstream_auth,
             tls=TlsFiles(tls.certificate, tls.key, tls.client_ca or "") if tls else None,
             roles=tuple(Role(frozenset(role.groups), role.credential) for role in self.roles),
             read_only=self.read_only,

@@ -24,12 +24,22 @@ RESOURCES = [
     },
     {"name": "thin", "hosts": ["thin.localhost"], "upstream": "https://example.test", "bodies": "headers_only"},
     {"name": "sock", "hosts": ["sock.localhost"], "upstream": "http://upstream.test:81", "upgrades": ["websocket"]},
+    {
+        "name": "shop",
+        "kind": "postgres",
+        "port": 6432,
+        "upstream": "postgres://db.internal/shop",
+        "tls": {"certificate": "gateway.crt", "key": "gateway.key"},
+        "credential": "shop",
+    },
 ]
+CREDENTIALS = {**GOOD["credentials"], "shop": {"kind": "password", "username": "shop", "env": "SHOP_PASSWORD"}}
 
 
 @pytest.fixture
 def document(tmp_path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(render(load(written(tmp_path, {"resources": RESOURCES}))))
+    path = written(tmp_path, {"resources": RESOURCES, "credentials": CREDENTIALS})
+    found: dict[str, Any] = json.loads(render(load(path)))
     return found
 
 
@@ -45,14 +55,29 @@ def nodes(node: Any, key: str) -> Iterator[Any]:
             yield from nodes(value, key)
 
 
+def filters(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The network filters of each listener."""
+    listeners = document["staticResources"]["listeners"]
+    return {listener["name"]: [f for c in listener["filterChains"] for f in c["filters"]] for listener in listeners}
+
+
 def managers(document: dict[str, Any]) -> list[dict[str, Any]]:
-    filters = [
-        f
-        for listener in document["staticResources"]["listeners"]
-        for c in listener["filterChains"]
-        for f in c["filters"]
-    ]
-    return [f["typedConfig"] for f in filters]
+    found = [f["typedConfig"] for those in filters(document).values() for f in those]
+    return [f for f in found if f["@type"].endswith("HttpConnectionManager")]
+
+
+def proxy(document: dict[str, Any]) -> dict[str, Any]:
+    """The only filter of the database's listener."""
+    (found,) = filters(document)["postgres_shop"]
+    assert found["name"] == "envoy.filters.network.tcp_proxy"
+    typed: dict[str, Any] = found["typedConfig"]
+    return typed
+
+
+def cluster(document: dict[str, Any], name: str) -> dict[str, Any]:
+    (found,) = (c for c in document["staticResources"]["clusters"] if c["name"] == name)
+    assert isinstance(found, dict)
+    return found
 
 
 def processors(document: dict[str, Any]) -> list[dict[str, Any]]:
@@ -125,7 +150,7 @@ def test_idle_timeouts_lie_above_the_longest_hold(document: dict[str, Any]) -> N
 def test_listeners_never_share_a_port(document: dict[str, Any]) -> None:
     listeners = document["staticResources"]["listeners"]
     assert all(listener["enableReusePort"] is False for listener in listeners)
-    assert [listener["address"]["socketAddress"]["portValue"] for listener in listeners] == [8080, 8090]
+    assert [listener["address"]["socketAddress"]["portValue"] for listener in listeners] == [8080, 8090, 6432]
 
 
 def test_admin_is_a_private_unix_socket(document: dict[str, Any]) -> None:
@@ -133,8 +158,9 @@ def test_admin_is_a_private_unix_socket(document: dict[str, Any]) -> None:
 
 
 def test_an_upstream_over_tls_must_prove_its_name(document: dict[str, Any]) -> None:
-    cluster = next(c for c in document["staticResources"]["clusters"] if c["name"] == "upstream_thin")
-    validation = cluster["transportSocket"]["typedConfig"]["commonTlsContext"]["validationContext"]
+    validation = cluster(document, "upstream_thin")["transportSocket"]["typedConfig"]["commonTlsContext"][
+        "validationContext"
+    ]
     assert validation["matchTypedSubjectAltNames"] == [{"sanType": "DNS", "matcher": {"exact": "example.test"}}]
     assert validation["trustedCa"]["filename"]
 
@@ -147,6 +173,73 @@ def test_the_access_log_names_no_path_and_no_header_of_the_client(document: dict
         assert not {"%PATH%", "%QUERY_PARAMS%", "%RESP(LOCATION)%"} & set(written_fields.values())
 
 
+def test_a_databases_port_is_its_resource_and_leads_to_the_relays_alone(
+    document: dict[str, Any], tmp_path: Path
+) -> None:
+    assert proxy(document)["cluster"] == "extproc_workers_pg_shop"
+    endpoints = nodes(cluster(document, "extproc_workers_pg_shop")["loadAssignment"], "pipe")
+    # Named by its place in the file.
+    assert [pipe["path"] for pipe in endpoints] == [str(tmp_path / "s" / "run" / f"pg-3-{n}.sock") for n in (0, 1)]
+    assert "db.internal" not in json.dumps(document)
+
+
+def test_what_a_databases_listener_does_is_all_that_it_can(document: dict[str, Any]) -> None:
+    assert set(proxy(document)) == {
+        "@type",
+        "statPrefix",
+        "cluster",
+        "idleTimeout",
+        "maxConnectAttempts",
+        "accessLog",
+    }
+    (listener,) = (one for one in document["staticResources"]["listeners"] if one["name"] == "postgres_shop")
+    assert set(listener) == {
+        "name",
+        "address",
+        "enableReusePort",
+        "filterChains",
+        "perConnectionBufferLimitBytes",
+        "tcpKeepalive",
+    }
+
+
+def test_a_held_statement_outlives_every_timeout_and_a_connection_is_made_once(document: dict[str, Any]) -> None:
+    assert proxy(document)["idleTimeout"] == "0s"
+    assert proxy(document)["maxConnectAttempts"] == 1
+
+
+def test_the_relay_learns_the_clients_address_from_envoy(document: dict[str, Any]) -> None:
+    transport = cluster(document, "extproc_workers_pg_shop")["transportSocket"]
+    assert transport["name"] == "envoy.transport_sockets.upstream_proxy_protocol"
+    assert transport["typedConfig"]["config"] == {"version": "V2"}
+    assert transport["typedConfig"]["transportSocket"]["name"] == "envoy.transport_sockets.raw_buffer"
+
+
+def test_no_connection_goes_to_a_worker_that_drains(document: dict[str, Any]) -> None:
+    for name in ("extproc_workers", "extproc_workers_pg_shop"):
+        workers = cluster(document, name)
+        assert workers["commonLbConfig"] == {"healthyPanicThreshold": {}}  # 0: never "all are ill, so take any"
+        (check,) = workers["healthChecks"]
+        assert float(check["noTrafficInterval"].rstrip("s")) <= 1
+        assert workers["lbPolicy"] == "LEAST_REQUEST"
+        assert workers["circuitBreakers"]["thresholds"][0]["maxConnections"] >= 100_000
+    assert check["tcpHealthCheck"] == {}
+
+
+def test_the_log_of_a_databases_connections_says_when_who_and_how_much(document: dict[str, Any]) -> None:
+    (written_fields,) = nodes(proxy(document)["accessLog"], "jsonFormat")
+    assert set(written_fields) == {
+        "time",
+        "resource",
+        "protocol",
+        "flags",
+        "bytes_in",
+        "bytes_out",
+        "duration_ms",
+        "source",
+    }
+
+
 def test_the_same_file_gives_the_same_text(tmp_path: Path) -> None:
     path = written(tmp_path)
     assert render(load(path)) == render(load(path))
@@ -154,7 +247,7 @@ def test_the_same_file_gives_the_same_text(tmp_path: Path) -> None:
 
 @pytest.mark.envoy
 def test_envoy_accepts_it(tmp_path: Path) -> None:
-    config = load(written(tmp_path, {**GOOD, "resources": RESOURCES}))
+    config = load(written(tmp_path, {"resources": RESOURCES, "credentials": CREDENTIALS}))
     (config.state_dir / "logs").mkdir(parents=True)
     rendered = tmp_path / "envoy.json"
     rendered.write_text(render(config))
