@@ -5,21 +5,30 @@ from __future__ import annotations
 import json
 import sqlite3
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.text import Text
 
 from extproc.cli.options import config_option, json_option
-from extproc.cli.show import cell, console, moment, size, table, visible, visible_lines
+from extproc.cli.records import (
+    print_connections,
+    print_exchange,
+    print_exchanges,
+    print_head,
+    print_report,
+    print_sessions,
+    print_statements,
+)
+from extproc.cli.show import console, visible
+from extproc.cli.transcript import transcript
 from extproc.model import JSON
-from extproc.record.index import ExchangeRow, Index, SessionRow
-from extproc.record.replay import Body, Exchange
+from extproc.record.connections import read_connection, whole_connection
+from extproc.record.index import Index, SessionRow
 from extproc.record.replay import replay as replay_session
-from extproc.record.verify import Report
 from extproc.record.verify import verify as verify_logs
 
 session_argument = click.argument("session")
@@ -41,16 +50,15 @@ def list_sessions(path: Path, *, as_json: bool, resource: str | None, limit: int
 
     \b
     --json: {"sessions": [{session, issuer, subject, actor, resource, first, last,
-             requests, refused, held, bytes_out}]}; times in epoch seconds.
+             requests, refused, held, bytes_out, connections, rows}]}; times in epoch
+             seconds. A SQL statement is a request.
     """  # noqa: D301 - click's own mark for a paragraph that stays as it is
     with _opened(path) as (_, index):
         rows = index.sessions(resource=resource, limit=limit)
     if as_json:
         _write({"sessions": [row.document() for row in rows]})
         return
-    columns = ("session", "who", "resource", "first (UTC)", "last (UTC)", "requests", "refused", "held", "bytes")
-    lines = [(row.session, _who(row), row.resource, moment(row.first), moment(row.last), *_counts(row)) for row in rows]
-    console().print(table(columns, lines, right=columns[-4:]))
+    print_sessions(console(), rows)
 
 
 @sessions.command()
@@ -63,47 +71,92 @@ def show(session: str, path: Path, *, as_json: bool) -> None:
 
     \b
     --json: {"session": {as in list}, "exchanges": [{session, exchange, first, last,
-             summary, action, outcome, status, held, bytes_in, bytes_out}]}
+             summary, action, outcome, status, held, bytes_in, bytes_out, rows,
+             connection, sqlstate}], "connections": [{number, connection, first, last,
+             summary, outcome, statements, rows, bytes_out}]}
     """  # noqa: D301
     with _opened(path) as (_, index):
         row = _find(index, session)
-        exchanges = index.exchanges(session)
+        exchanges, connections = index.exchanges(session), index.connections(session)
     if as_json:
-        _write({"session": row.document(), "exchanges": [exchange.document() for exchange in exchanges]})
+        shown = {"exchanges": [one.document() for one in exchanges]}
+        _write({"session": row.document(), **shown, "connections": [one.document() for one in connections]})
         return
     out = console()
-    _print_head(out, row)
-    columns = ("exchange", "at (UTC)", "request", "policy", "held", "outcome", "status", "in", "out")
-    out.print(table(columns, map(_line, exchanges), right=("status", "in", "out")))
+    print_head(out, row)
+    if connections:
+        print_connections(out, connections)
+        print_statements(out, exchanges)
+    else:
+        print_exchanges(out, exchanges)
 
 
 @sessions.command()
 @session_argument
 @config_option
 @json_option
-@click.option("--exchange", help="Only this exchange.")
+@click.option("--exchange", help="Only this exchange, with all that was decided about it.")
 @click.option("--bodies", is_flag=True, help="With the bodies, as far as they were recorded.")
-def replay(session: str, path: Path, *, as_json: bool, exchange: str | None, bodies: bool) -> None:
+@click.option("--connection", type=click.IntRange(min=1), help="SQL: only the connection with this number.")
+@click.option("--rows", type=click.IntRange(min=0), help="SQL: at most so many rows of a result.  [default: 100]")
+@click.option("--play", is_flag=True, help="SQL: with the pauses that there were, up to two seconds each.")
+def replay(
+    session: str,
+    path: Path,
+    *,
+    as_json: bool,
+    exchange: str | None,
+    bodies: bool,
+    connection: int | None,
+    rows: int | None,
+    play: bool,
+) -> None:
     """
-    Show a session as it was released.
+    Show a session as it was released; SQL as psql would have shown it.
 
     \b
     --json: {"session": ID, "exchanges": [{session, exchange, began, ended, summary,
              outcome, released, attempt, holds, refused, response, closed, problems}]}
     with --bodies also request_body and response_body: null or {media_type, size,
     recorded, truncated, complete, hmac, and text or base64}.
+
+    \b
+    --json of SQL: {"session": ID, "connections": [{session, number, connection,
+             opened, statements, closed}]} with a statement as {exchange, number,
+             began, protocol, statement, parameters, decision, hold, released,
+             refused, columns, rows, command, copy, more, copied, row_count, whole,
+             error, notices, outcome, sqlstate, duration_ms, masked, problems}.
+    Rows are lists of text or null, all that were recorded unless --rows bounds
+    them. "more" has further results of the same text: {columns, rows, command, copy}.
     """  # noqa: D301
     with _opened(path) as (records, index):
-        _find(index, session)
+        row = _find(index, session)
+        if exchange is None and (row.connections or connection is not None):
+            _replay_sql(records, index, session, connection, as_json=as_json, rows=rows, play=play)
+            return
         exchanges = replay_session(records, index, session, exchange)
     if exchange is not None and not exchanges:
         raise click.BadParameter(f"session {visible(session)} has no exchange {visible(exchange)}")
     if as_json:
         _write({"session": session, "exchanges": [e.document(bodies=bodies) for e in exchanges]})
         return
-    out = console()
     for one in exchanges:
-        _print_exchange(out, one, bodies=bodies)
+        print_exchange(console(), one, bodies=bodies)
+
+
+@sessions.command()
+@session_argument
+@config_option
+@click.option("--format", "form", type=click.Choice(["sql"]), default="sql", show_default=True)
+@click.option("--connection", type=click.IntRange(min=1), help="Only the connection with this number.")
+def export(session: str, path: Path, *, form: str, connection: int | None) -> None:  # noqa: ARG001 - one so far
+    """Write the transcript of a SQL session as text, with every recorded row."""
+    with _opened(path) as (records, index):
+        _find(index, session)
+        numbers = _numbers(index, session, connection)
+        parts = (read_connection(records, index, session, number) for number in numbers)
+        for line in transcript(session, parts, most=None):
+            click.echo(line.text)
 
 
 @sessions.command()
@@ -132,7 +185,7 @@ def verify(session: str | None, path: Path, *, as_json: bool) -> None:
     if as_json:
         _write(report.document())
     else:
-        _print_report(report)
+        print_report(console(), report)
     sys.exit(1 if report.problems else 0)
 
 
@@ -150,6 +203,8 @@ def _opened(path: Path, *, update: bool = True) -> Iterator[tuple[Path, Index]]:
             yield state / "records", index
         finally:
             index.close()
+    except BrokenPipeError:
+        raise  # of who reads what is printed, not of the records
     except (OSError, sqlite3.Error) as error:
         raise click.ClickException(f"the records cannot be read: {visible(str(error))}") from None
 
@@ -161,92 +216,39 @@ def _find(index: Index, session: str) -> SessionRow:
     return row
 
 
+def _numbers(index: Index, session: str, wanted: int | None) -> list[int]:
+    """The connections to show; 0 stands for what belongs to no known one."""
+    numbers = [row.number for row in index.connections(session)]
+    if wanted is None and numbers:
+        return numbers
+    if wanted not in numbers:
+        which = "connection" if wanted is None else f"connection {wanted}"
+        raise click.BadParameter(f"session {visible(session)} has no {which}")
+    return [number for number in numbers if number == wanted]
+
+
+def _replay_sql(
+    records: Path,
+    index: Index,
+    session: str,
+    connection: int | None,
+    *,
+    as_json: bool,
+    rows: int | None,
+    play: bool,
+) -> None:
+    numbers = _numbers(index, session, connection)
+    if as_json:
+        whole = (whole_connection(records, index, session, number) for number in numbers)
+        _write({"session": session, "connections": [one.document(most=rows) for one in whole]})
+        return
+    out = console()
+    parts = (read_connection(records, index, session, number) for number in numbers)
+    most, pause = 100 if rows is None else rows, time.sleep if play else None
+    for line in transcript(session, parts, most=most, pause=pause):
+        out.print(Text(line.text, style=line.style))
+
+
 def _write(document: dict[str, JSON]) -> None:
     """ASCII only: the same JSON, and nothing in it that a terminal obeys."""
     click.echo(json.dumps(document, indent=2).replace("\x7f", "\\u007f"))
-
-
-def _who(row: SessionRow) -> str:
-    return f"{row.subject} ({row.actor})" if row.actor else row.subject
-
-
-def _counts(row: SessionRow) -> tuple[object, ...]:
-    return row.requests, row.refused, row.held, size(row.bytes_out)
-
-
-def _line(row: ExchangeRow) -> tuple[object, ...]:
-    held, outcome = "yes" if row.held else "", row.outcome or "…"
-    traffic = row.status or "", size(row.bytes_in), size(row.bytes_out)
-    return row.exchange, moment(row.first), row.summary, row.action, held, outcome, *traffic
-
-
-def _print_head(out: Console, row: SessionRow) -> None:
-    lines = [
-        ("session", row.session),
-        ("who", _who(row)),
-        ("issuer", row.issuer),
-        ("resource", row.resource),
-        ("time (UTC)", f"{moment(row.first)} to {moment(row.last)}"),
-        ("requests", f"{row.requests}, {row.refused} refused, {row.held} held, {size(row.bytes_out)} out"),
-    ]
-    for name, value in lines:
-        out.print(Text(f"{name:<11}", style="bold") + cell(value))
-    out.print()
-
-
-def _print_exchange(out: Console, exchange: Exchange, *, bodies: bool) -> None:
-    out.print(
-        cell(moment(exchange.began)) + "  " + cell(exchange.summary, "bold") + "  " + cell(exchange.exchange, "dim")
-    )
-    for name, value in _steps(exchange):
-        out.print(Text(f"  {name:<14}", style="dim") + cell(value))
-    if bodies:
-        for name, body in (("request", exchange.request_body), ("response", exchange.response_body)):
-            if body is not None:
-                _print_body(out, name, body)
-    for problem in exchange.problems:
-        out.print(cell(f"  problem   {problem}", "red"))
-    out.print()
-
-
-def _steps(exchange: Exchange) -> Iterator[tuple[str, str]]:
-    decision = exchange.attempt.get("decision")
-    if isinstance(decision, dict):
-        parts = [str(decision.get(name) or "") for name in ("action", "rule", "reason")]
-        yield "policy", " · ".join(part for part in parts if part)
-    for hold in exchange.holds:
-        by = ", ".join(str(person) for person in hold.get("by") or [])
-        yield str(hold["kind"]), f"{hold.get('approval', '')} {hold.get('state', '')}" + (f" by {by}" if by else "")
-    if exchange.refused:
-        refused = exchange.refused
-        yield "refused", f"{refused.get('status', '')} {refused.get('code', '')}: {refused.get('reason', '')}"
-    if exchange.response:
-        yield "response", str(exchange.response.get("status", ""))
-    if exchange.closed:
-        closed = exchange.closed
-        masked = ", ".join(f"{name} {count}" for name, count in dict(closed.get("masked") or {}).items())
-        told = f"{exchange.outcome}, {size(int(closed.get('bytes_out') or 0))} in {closed.get('duration_ms', '?')} ms"
-        yield "closed", told + (f", masked: {masked}" if masked else "")
-
-
-def _print_body(out: Console, name: str, body: Body) -> None:
-    cut = ", not whole" if body.truncated or not body.complete else ""
-    out.print(cell(f"  {name} body: {body.media_type or 'no media type'}, {size(body.size)}{cut}", "dim"))
-    if not body.data:
-        return
-    text = visible_lines(body.data.decode("utf-8", "backslashreplace"))
-    out.print(Text("\n".join("  | " + line for line in text.split("\n"))))
-
-
-def _print_report(report: Report) -> None:
-    out = console()
-    for problem in report.problems:
-        out.print(cell(f"problem  {problem.file} at byte {problem.offset}: {problem.what}", "red"))
-    for torn in report.torn:
-        out.print(cell(f"torn     {torn.file} at byte {torn.offset}: {torn.what}", "yellow"))
-    if report.lost:
-        out.print(
-            cell(f"lost     {report.lost} events that could not be written; nothing was released for them", "yellow")
-        )
-    verdict = "PROBLEMS" if report.problems else "ok"
-    out.print(cell(f"{verdict}: {report.events} events in {report.segments} segments of {report.logs} logs"))

@@ -23,6 +23,8 @@ _TEXT_TYPES: Final = frozenset({
     "application/toml", "application/x-ndjson", "application/x-www-form-urlencoded", "application/x-yaml",
     "application/xml", "application/yaml",
 })  # fmt: skip
+# PostgreSQL's messages as they went to the client. No detector reads them here: they were masked row by row before.
+BACKEND: Final = "application/vnd.postgresql.backend"
 # ASCII keeps its bytes in these; in others (UTF-16) detectors are blind, so nothing of a body may be kept.
 _CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin1", "windows-1252"})
 _TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,64}/[a-z0-9!#$&^_.+-]{1,64}")  # RFC 6838, 4.2
@@ -56,7 +58,8 @@ class BodyRecord:
         self._names = (session, exchange, kind)
         self._clock = clock
         self._media_type = media_type_of(media_type)
-        self._limit = limit if level != "metadata" and is_text(media_type) else 0
+        readable = is_text(media_type) or self._media_type == BACKEND
+        self._limit = limit if level != "metadata" and readable else 0
         self._hmac = hmac.new(key, b"extproc.body.1\0" + repr(self._names).encode(), hashlib.sha256)
         self._kept = bytearray()  # released, to be recorded, not yet in an event
         self._counted = 0  # released behind them, only to be counted, not yet in an event

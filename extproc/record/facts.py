@@ -10,7 +10,10 @@ from extproc.model import JSON, Event
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """None is "this event does not say"."""
+    """
+    None is "this event does not say". `connection` is a connection's number in its session; `kind` is "connection" for
+    the connection itself, which is no request.
+    """
 
     issuer: str | None = None
     subject: str | None = None
@@ -23,6 +26,10 @@ class Facts:
     held: int | None = None
     bytes_in: int | None = None
     bytes_out: int | None = None
+    rows: int | None = None
+    connection: int | None = None
+    kind: str | None = None
+    sqlstate: str | None = None
 
 
 _NOTHING = Facts()
@@ -36,10 +43,13 @@ def facts_of(event: Event) -> Facts:
         case "request.attempt":
             action = _text(_object(payload, "decision"), "action")
             summary, resource = _text(payload, "summary"), _text(payload, "resource")
-            return replace(_identity(payload), resource=resource, summary=summary, action=action)
+            return replace(
+                _identity(payload), resource=resource, summary=summary, action=action, connection=_connection(payload)
+            )
         case "request.refused":
             status, outcome = _number(payload, "status"), _text(payload, "code")
-            return Facts(summary=_text(payload, "summary"), outcome=outcome, status=status)
+            summary, connection = _text(payload, "summary"), _connection(payload)
+            return Facts(summary=summary, outcome=outcome, status=status, connection=connection)
         case "hold.opened":
             return Facts(held=1)
         case "response.head":
@@ -50,8 +60,32 @@ def facts_of(event: Event) -> Facts:
                 status=_number(payload, "status") or None,
                 bytes_in=_number(payload, "bytes_in"),
                 bytes_out=_number(payload, "bytes_out"),
+                rows=_number(payload, "rows"),
+                sqlstate=_text(payload, "sqlstate"),
             )
+        case "connection.opened" | "connection.closed":
+            return _of_connection(payload)
     return _NOTHING
+
+
+def _of_connection(payload: Mapping[str, JSON]) -> Facts:
+    """The summary is what the client asked for: `app as reader, psql`. The closing event has none."""
+    database, user, client = (_text(payload, name) or "" for name in ("database", "user", "application_name"))
+    summary = database + (f" as {user}" if user else "") + (f", {client}" if client else "")
+    return replace(
+        _identity(payload),
+        resource=_text(payload, "resource"),
+        summary=summary or None,
+        outcome=_text(payload, "outcome"),
+        connection=_number(payload, "number"),
+        kind="connection",
+    )
+
+
+def _connection(payload: Mapping[str, JSON]) -> int | None:
+    """Of a statement: its connection's number stands beside the operation or in it."""
+    beside = _number(payload, "number")
+    return beside if beside is not None else _number(_object(payload, "operation"), "number")
 
 
 def _identity(payload: Mapping[str, JSON]) -> Facts:

@@ -22,7 +22,7 @@ from extproc.record.segment import Record, segments
 from extproc.sqlitefile import switch_to_wal
 
 _GROUP: Final = 2000  # events in one transaction
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS logs (
@@ -40,7 +40,8 @@ CREATE TABLE IF NOT EXISTS exchanges (
     session TEXT NOT NULL, exchange TEXT NOT NULL, log TEXT NOT NULL, first REAL NOT NULL, last REAL NOT NULL,
     first_segment INTEGER NOT NULL, first_offset INTEGER NOT NULL, last_segment INTEGER NOT NULL,
     last_offset INTEGER NOT NULL, summary TEXT, action TEXT, outcome TEXT, status INTEGER, held INTEGER,
-    bytes_in INTEGER, bytes_out INTEGER, PRIMARY KEY (session, exchange, log)
+    bytes_in INTEGER, bytes_out INTEGER, rows_out INTEGER, connection INTEGER, kind TEXT, sqlstate TEXT,
+    PRIMARY KEY (session, exchange, log)
 ) STRICT, WITHOUT ROWID;
 """
 _DROP: Final = "DROP TABLE IF EXISTS logs; DROP TABLE IF EXISTS sessions; DROP TABLE IF EXISTS exchanges;"
@@ -50,16 +51,18 @@ INSERT INTO sessions VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE S
     actor = coalesce(?5, actor), resource = coalesce(?6, resource)
 """
 _PUT_EXCHANGE: Final = """
-INSERT INTO exchanges VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+INSERT INTO exchanges VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
 ON CONFLICT DO UPDATE SET
     last = ?4, last_segment = ?5, last_offset = ?6, summary = coalesce(?7, summary), action = coalesce(?8, action),
     outcome = coalesce(?9, outcome), status = coalesce(?10, status), held = coalesce(?11, held),
-    bytes_in = coalesce(?12, bytes_in), bytes_out = coalesce(?13, bytes_out)
+    bytes_in = coalesce(?12, bytes_in), bytes_out = coalesce(?13, bytes_out), rows_out = coalesce(?14, rows_out),
+    connection = coalesce(?15, connection), kind = coalesce(?16, kind), sqlstate = coalesce(?17, sqlstate)
 """
 _SESSIONS: Final = """
 SELECT s.session, coalesce(issuer, ''), coalesce(subject, ''), coalesce(actor, ''), coalesce(resource, ''),
-    s.first, s.last, count(*), count(*) FILTER (WHERE outcome NOT IN ('released', 'unread', 'aborted')),
-    coalesce(sum(held), 0), coalesce(sum(bytes_out), 0)
+    s.first, s.last, count(*) FILTER (WHERE kind IS NULL),
+    count(*) FILTER (WHERE kind IS NULL AND outcome NOT IN ('released', 'unread', 'aborted')),
+    coalesce(sum(held), 0), coalesce(sum(bytes_out), 0), count(DISTINCT connection), coalesce(sum(rows_out), 0)
 FROM (
     SELECT * FROM sessions WHERE (?1 IS NULL OR session = ?1) AND (?2 IS NULL OR resource = ?2)
     ORDER BY last DESC, session LIMIT ?3
@@ -67,18 +70,31 @@ FROM (
 """
 _EXCHANGES: Final = """
 SELECT session, exchange, first, last, coalesce(summary, ''), coalesce(action, ''), coalesce(outcome, ''),
-    coalesce(status, 0), coalesce(held, 0), coalesce(bytes_in, 0), coalesce(bytes_out, 0)
-FROM exchanges WHERE session = ? ORDER BY first, exchange
+    coalesce(status, 0), coalesce(held, 0), coalesce(bytes_in, 0), coalesce(bytes_out, 0), coalesce(rows_out, 0),
+    coalesce(connection, 0), coalesce(sqlstate, '')
+FROM exchanges WHERE session = ? AND kind IS NULL ORDER BY first, exchange
+"""
+_CONNECTIONS: Final = """
+SELECT coalesce(connection, 0) AS number, coalesce(max(exchange) FILTER (WHERE kind IS NOT NULL), ''), min(first),
+    max(last), coalesce(max(summary) FILTER (WHERE kind IS NOT NULL), ''),
+    coalesce(max(outcome) FILTER (WHERE kind IS NOT NULL), ''), count(*) FILTER (WHERE kind IS NULL),
+    coalesce(sum(rows_out), 0), coalesce(sum(bytes_out), 0)
+FROM exchanges WHERE session = ? GROUP BY number ORDER BY number = 0, number
 """
 _PLACES: Final = """
 SELECT log, min(first_segment << 40 | first_offset), max(last_segment << 40 | last_offset) FROM exchanges
-WHERE session = ?1 AND (?2 IS NULL OR exchange = ?2) GROUP BY log ORDER BY log
+WHERE session = ?1 AND (?2 IS NULL OR exchange = ?2) AND (?3 IS NULL OR coalesce(connection, 0) = ?3)
+GROUP BY log ORDER BY log
 """
+_OF_CONNECTION: Final = "SELECT exchange FROM exchanges WHERE session = ? AND coalesce(connection, 0) = ?"
 
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """A session in a list. Times are epoch seconds; `bytes_out` went to the client. "-": refused without a session."""
+    """
+    A session in a list. Times are epoch seconds; `bytes_out` and `rows` went to the client. "-": refused without a
+    session. A statement counts as a request; `connections` is 0 where the protocol has none (HTTP).
+    """
 
     session: str
     issuer: str
@@ -91,6 +107,8 @@ class SessionRow:
     refused: int
     held: int
     bytes_out: int
+    connections: int
+    rows: int
 
     def document(self) -> dict[str, JSON]:
         return asdict(self)
@@ -101,6 +119,7 @@ class ExchangeRow:
     """
     An exchange in a list. `action` is policy's; `outcome` is "released", "unread" (the body passed by), "aborted", the
     code of a refusal, or empty while it goes on; `status` is the response's or the refusal's, 0 while unknown.
+    Of statements: `rows` went to the client, `connection` is the number of theirs, `sqlstate` that of its error.
     """
 
     session: str
@@ -114,9 +133,33 @@ class ExchangeRow:
     held: int
     bytes_in: int
     bytes_out: int
+    rows: int
+    connection: int
+    sqlstate: str
 
     def document(self) -> dict[str, JSON]:
         return {**asdict(self), "held": bool(self.held)}
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRow:
+    """
+    A connection of a session, and what its statements come to. `connection` is its id (empty: it was opened in an
+    earlier session), `outcome` how it ended, empty while it is open. Number 0 collects statements of no known one.
+    """
+
+    number: int
+    connection: str
+    first: float
+    last: float
+    summary: str
+    outcome: str
+    statements: int
+    rows: int
+    bytes_out: int
+
+    def document(self) -> dict[str, JSON]:
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +232,8 @@ class Index:
         self._db.execute(_PUT_SESSION, (event.session, event.time, facts.issuer, facts.subject, facts.actor, resource))
         place = (event.session, event.exchange, log, event.time, segment, record.offset)
         said = (facts.summary, facts.action, facts.outcome, facts.status, facts.held, facts.bytes_in, facts.bytes_out)
-        self._db.execute(_PUT_EXCHANGE, (*place, *said))
+        of_sql = (facts.rows, facts.connection, facts.kind, facts.sqlstate)
+        self._db.execute(_PUT_EXCHANGE, (*place, *said, *of_sql))
 
     def _put_problem(self, problem: Problem) -> None:
         row = (problem.file, problem.offset, problem.what)
@@ -232,7 +276,16 @@ class Index:
         rows = self._db.execute(_EXCHANGES, (session,))
         return [ExchangeRow(*row) for row in rows]
 
-    def spans(self, session: str, exchange: str | None = None) -> list[Span]:
-        """Where to read a session's events, or those of one exchange."""
-        rows = self._db.execute(_PLACES, (session, exchange))
+    def connections(self, session: str) -> list[ConnectionRow]:
+        """By number; none for a session of HTTP. What belongs to no known connection comes last."""
+        rows = [ConnectionRow(*row) for row in self._db.execute(_CONNECTIONS, (session,))]
+        return rows if any(row.number for row in rows) else []
+
+    def exchanges_of(self, session: str, number: int) -> frozenset[str]:
+        """The ids of a connection's statements, and its own."""
+        return frozenset(row[0] for row in self._db.execute(_OF_CONNECTION, (session, number)))
+
+    def spans(self, session: str, exchange: str | None = None, *, connection: int | None = None) -> list[Span]:
+        """Where to read a session's events, or those of one exchange or of one connection."""
+        rows = self._db.execute(_PLACES, (session, exchange, connection))
         return [Span(log, divmod(first, 1 << 40), divmod(last, 1 << 40)) for log, first, last in rows]

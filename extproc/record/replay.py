@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -12,6 +11,7 @@ import zstandard
 
 from extproc.model import JSON, Event
 from extproc.record.index import Index
+from extproc.record.items import text_or_base64
 from extproc.record.segment import Record, read_segment, segments
 
 _MAX_PIECE: Final = 32 * 1024 * 1024  # bytes a piece may unpack to; ours are 1 MiB
@@ -33,10 +33,8 @@ class Body:
 
     def document(self) -> dict[str, JSON]:
         """JSON; the data as `text` where it is UTF-8, else as `base64`."""
-        try:
-            data = {"text": self.data.decode()}
-        except UnicodeDecodeError:
-            data = {"base64": base64.b64encode(self.data).decode()}
+        shown = text_or_base64(self.data)
+        data = {"text": shown} if isinstance(shown, str) else shown
         about = {"media_type": self.media_type, "size": self.size, "recorded": len(self.data)}
         return {**about, "truncated": self.truncated, "complete": self.complete, "hmac": self.hmac, **data}
 
@@ -56,7 +54,8 @@ class Exchange:
     holds: list[dict[str, JSON]] = field(default_factory=list)
     released: bool = False
     refused: dict[str, JSON] = field(default_factory=dict)
-    response: dict[str, JSON] = field(default_factory=dict)
+    response: dict[str, JSON] = field(default_factory=dict)  # the last of `heads`
+    heads: list[dict[str, JSON]] = field(default_factory=list)
     closed: dict[str, JSON] = field(default_factory=dict)
     request_body: Body | None = None
     response_body: Body | None = None
@@ -98,34 +97,49 @@ def replay(records_dir: Path, index: Index, session: str, exchange: str | None =
     return build(events(records_dir, index, session, exchange))
 
 
-def events(records_dir: Path, index: Index, session: str, exchange: str | None = None) -> Iterator[Event]:
-    """A session's events as its logs hold them, log by log. Damaged records are left out: `verify` tells of them."""
+def events(
+    records_dir: Path, index: Index, session: str, exchange: str | None = None, *, connection: int | None = None
+) -> Iterator[Event]:
+    """
+    The events of a session, of one exchange or of a connection (by number) as the logs hold them, log by log. Damaged
+    records are left out: `verify` tells of them.
+    """
+    wanted = None if exchange is None else frozenset({exchange})
+    if connection is not None:
+        wanted = index.exchanges_of(session, connection)
     found = segments(records_dir)
-    for span in index.spans(session, exchange):
+    for span in index.spans(session, exchange, connection=connection):
         for number, path in found.get(span.log, []):
             if not span.first[0] <= number <= span.last[0]:
                 continue
             for item in read_segment(path, span.first[1] if number == span.first[0] else 0):
                 if (number, item.offset) > span.last:
                     break
-                if isinstance(item, Record) and _wanted(item.event, session, exchange):
+                if isinstance(item, Record) and _wanted(item.event, session, wanted):
                     yield item.event
 
 
-def _wanted(event: Event, session: str, exchange: str | None) -> bool:
-    return event.session == session and exchange in (None, event.exchange)
+def _wanted(event: Event, session: str, exchanges: Collection[str] | None) -> bool:
+    return event.session == session and (exchanges is None or event.exchange in exchanges)
 
 
 def build(found: Iterable[Event]) -> list[Exchange]:
-    """Exchanges from their events."""
+    """Exchanges from their events. A connection's own events belong to none."""
     exchanges: dict[str, Exchange] = {}
     for event in found:
-        exchange = exchanges.get(event.exchange)
-        if exchange is None:
-            exchange = exchanges[event.exchange] = Exchange(event.session, event.exchange, event.time, event.time)
-        exchange.ended = max(exchange.ended, event.time)
-        _take(exchange, event)
+        if not event.kind.startswith("connection."):
+            add(exchanges, event)
     return sorted(exchanges.values(), key=lambda e: (e.began, e.exchange))
+
+
+def add(exchanges: dict[str, Exchange], event: Event) -> Exchange:
+    """Give the event to its exchange, the first one to a new one."""
+    exchange = exchanges.get(event.exchange)
+    if exchange is None:
+        exchange = exchanges[event.exchange] = Exchange(event.session, event.exchange, event.time, event.time)
+    exchange.ended = max(exchange.ended, event.time)
+    _take(exchange, event)
+    return exchange
 
 
 def _take(exchange: Exchange, event: Event) -> None:
@@ -141,6 +155,7 @@ def _take(exchange: Exchange, event: Event) -> None:
             exchange.refused = payload
         case "response.head":
             exchange.response = payload
+            exchange.heads.append(payload)
         case "exchange.closed":
             exchange.closed = payload
         case "request.body":

@@ -10,7 +10,7 @@ import zstandard
 
 from extproc.model import JSON, MaskRule, RecordLevel
 from extproc.record import bodies
-from extproc.record.bodies import PIECE, BodyRecord, is_text, media_type_of
+from extproc.record.bodies import BACKEND, PIECE, BodyRecord, is_text, media_type_of
 from extproc.redact.detectors import DETECTORS
 from extproc.redact.plan import plan
 
@@ -156,6 +156,21 @@ def test_binary_bodies_and_metadata_leave_no_byte_in_the_record(media_type: byte
     assert all(blob == b"" for _, blob in memory.events)
     assert memory.total()["size"] == 12
     assert memory.total()["truncated"] is True
+
+
+def test_messages_of_postgresql_are_kept_as_they_were_released_and_are_no_text() -> None:
+    memory = Memory()
+    sink = record(memory, media_type=BACKEND.encode())
+    sink.add(b"Z\0\0\0\x05I")
+    sink.close()
+    assert memory.data() == b"Z\0\0\0\x05I"
+    assert memory.events[0][0]["media_type"] == BACKEND
+    assert not is_text(BACKEND.encode())  # no detector may be asked to read them
+    counted = Memory()
+    sink = record(counted, media_type=BACKEND.encode(), level="metadata")
+    sink.add(b"Z\0\0\0\x05I")
+    sink.close()
+    assert counted.data() == b""
 
 
 def test_equal_bodies_of_two_exchanges_have_different_hashes() -> None:
