@@ -74,6 +74,7 @@ _CODES = (
     Code("protocol_error", 500, "Messages came in an order that is not understood"),
     Code("gateway_error", 500, "The gateway could not complete the request"),
     Code("aborted", 499, "The exchange ended before it was decided"),
+    Code("stopping", 503, "The gateway is stopping"),
     Code("overloaded", 503, "Too many request bodies are being read"),
     Code("internal", 500, "The request could not be processed"),
 )

@@ -42,6 +42,7 @@ from extproc.record.base import Recorder, SessionBook
 from extproc.waits import AskPolicy, AwaitApproval, Durable, FetchKeys, OpenApproval, UseApproval, Wait
 
 INPUT_VERSION = 1
+_GIVEN_UP = frozenset({"statement_cancelled", "upstream_unavailable"})  # ends of a hold that leave nobody waiting
 
 
 class Meter(Protocol):
@@ -186,6 +187,9 @@ def on_connect(arrival: Arrival, services: Services) -> Generator[Wait, Any, tup
     try:
         identity = yield from identify(arrival, services)
         session, number = services.sessions.open_connection(identity, arrival.resource, services.clock())
+        if arrival.doubt is not None:
+            arrival.doubt.session = session.id
+            raise arrival.doubt
         payload = {
             "identity": identity_document(identity),
             "resource": arrival.resource.name,
@@ -197,7 +201,7 @@ def on_connect(arrival: Arrival, services: Services) -> Generator[Wait, Any, tup
         ticket = services.recorder.append(session.id, arrival.exchange, "connection.opened", masked_payload)
         yield Durable(ticket)
     except Refusal as refusal:
-        record_refusal(arrival, "", refusal, services)
+        record_refusal(arrival, refusal.session, refusal, services)
         raise
     except BaseException as error:
         code = "aborted" if isinstance(error, GeneratorExit) else "internal"
@@ -455,8 +459,10 @@ def await_people(question: Question, approval: Approval, services: Services) -> 
     try:
         yield from question.arrival.long_wait(approval.id, approval.expires_at - services.clock())
         answered: Approval = yield AwaitApproval(approval.id, approval.expires_at)
-    except GeneratorExit:
-        # The client left: nobody may say yes to a request that nobody waits for.
+    except (GeneratorExit, Refusal) as end:
+        if isinstance(end, Refusal) and end.code.name not in _GIVEN_UP:
+            raise
+        # The client left or gave up: nobody may say yes to a request that nobody waits for.
         services.leave_approval(approval.id)
         with contextlib.suppress(Refusal):
             append(services, question, "hold.ended", {"approval": approval.id, "state": "cancelled", "by": []})

@@ -1,0 +1,92 @@
+"""COPY … FROM STDIN: the client's data on its way to the server, recorded as a request's body is."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from extproc.lane import Lane
+from extproc.postgres import wire
+from extproc.postgres.answer import Answer
+from extproc.postgres.backend import Rows
+from extproc.postgres.events import ToServer
+from extproc.postgres.link import ServerGone, Steps
+from extproc.postgres.sql.model import Step
+from extproc.postgres.talk import Talk
+from extproc.postgres.wire import Message, ProtocolViolation
+from extproc.record.bodies import BodyRecord
+from extproc.redact.detectors import ALL
+from extproc.redact.stream import DetectorFilter
+
+_BATCH: Final = 64 * 1024  # bytes that go to the server together
+
+
+def copy_in(talk: Talk, answer: Answer, step: Step | None, response: Message, *, extended: bool) -> Steps:
+    """From CopyInResponse to the end of the data; what the server says to it comes after (or before, if it fails)."""
+    link = talk.link
+    link.say(wire.message(b"G", response.body))
+    lane = _lane(talk, answer, step)
+    held: list[bytes] = []
+    size = 0
+    try:
+        while True:
+            found = yield from link.from_either()
+            if found is None:
+                if (failed := _said(talk)) is not None:
+                    yield from answer.message(b"E", failed.body)
+                    return
+                continue
+            if found.kind == b"d":
+                yield from _through(lane, found.body)
+                answer.took(len(found.body))
+                held.append(wire.message(b"d", found.body))
+                size += len(found.body)
+                if size < _BATCH and link.client.peek() == b"d":
+                    continue
+                yield ToServer(b"".join(held))
+                held, size = [], 0
+            elif found.kind in b"cf":
+                # An extended COPY is answered only when the server is told to.
+                yield ToServer(wire.message(found.kind, found.body) + (wire.message(b"H") if extended else b""))
+                return
+            elif found.kind not in (b"H", b"S"):  # which the server ignores here
+                raise ProtocolViolation("a message that COPY does not know")
+    finally:
+        lane.close()
+
+
+def _said(talk: Talk) -> Message | None:
+    """The server spoke while data was on its way: an error ends it, anything else is by the way."""
+    while (found := talk.link.server_next()) is not None:
+        if isinstance(found, Rows):
+            raise ServerGone("the server spoke out of turn")
+        if found.kind == b"E":
+            return found
+        if not talk.link.asynchronous(found):
+            raise ServerGone("the server spoke out of turn")
+    return None
+
+
+def _lane(talk: Talk, answer: Answer, step: Step | None) -> Lane:
+    """What a job sends is recorded with everything masked that a detector finds; binary data is only counted."""
+    services, permit = talk.context.services, answer.permit
+    binary = step is None or step.copy is None or step.copy.format == "binary"
+    level = permit.decision.record or permit.resource.recording
+    sink = BodyRecord(
+        services.recorder,
+        permit.session.id,
+        permit.exchange,
+        "request.body",
+        limit=services.record_cap,
+        media_type=b"application/octet-stream" if binary else b"text/plain",
+        level="metadata" if binary else level,
+        clock=services.clock,
+        key=services.mask_key,
+    )
+    masks = [] if binary else [DetectorFilter(ALL, "mask", key=services.mask_key, json=False)]
+    return Lane([], sink, record_filters=masks)
+
+
+def _through(lane: Lane, data: bytes) -> Steps:
+    for step in lane.push(data, end=False):
+        if not isinstance(step, bytes):
+            yield step

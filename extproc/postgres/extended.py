@@ -1,0 +1,275 @@
+"""
+The extended protocol, one execution at a time.
+
+Parse, Bind, Describe and Close are kept until something must be answered (Execute, Flush, Sync). Then everything that
+they lead to is decided, and they go to the server together. Nothing else is sent before the server has answered: so
+the gateway and the server always mean the same by a name, and a statement is decided in the state in which it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, Final
+
+from extproc.errors import Refusal
+from extproc.pipeline import Permit
+from extproc.postgres import wire
+from extproc.postgres.answer import Answer, touches
+from extproc.postgres.backend import Rows
+from extproc.postgres.bind import read_bind, write_bind
+from extproc.postgres.events import ToServer
+from extproc.postgres.group import Failed, Guard, Pending, execution, ready, replies
+from extproc.postgres.link import ServerGone, Steps
+from extproc.postgres.names import Portal, Prepared
+from extproc.postgres.operation import SqlOperation
+from extproc.postgres.simple import decoded, refused
+from extproc.postgres.talk import Talk
+from extproc.postgres.wire import Message, ProtocolViolation, Reader
+from extproc.waits import FetchKeys
+
+_FLUSH: Final = wire.message(b"H")
+_SYNC: Final = wire.message(b"S")
+# A name that no statement has: to bind it fails, and takes the implicit transaction with it.
+_POISON: Final = wire.message(b"B", b"\0extproc_refused\0" + bytes(6))
+
+
+class Extended:
+    """`skipping`: after an error, until Sync."""
+
+    def __init__(self, talk: Talk) -> None:
+        self._talk = talk
+        self._pending: list[Pending] = []
+        self._guard = Guard()
+        self._sent = False  # something went to the server since the last Sync
+        self._dirty = False  # and ran in an implicit transaction, which a refusal must undo
+        self.skipping = False
+
+    def handle(self, message: Message) -> Steps:
+        """Raises `Refusal` where the connection cannot go on."""
+        if message.kind == b"S":
+            yield from self._sync()
+        elif not self.skipping:
+            try:
+                yield from self._take(message.kind, Reader(message.body))
+            except Refusal as refusal:
+                yield from self._refuse(refusal)
+
+    def settle(self) -> Steps:
+        """A simple query comes: what was said before it goes first."""
+        if self._pending:
+            yield from self.handle(Message(b"H", b""))
+
+    def _take(self, kind: bytes, reader: Reader) -> Steps:
+        match kind:
+            case b"P":
+                yield from self._parse(reader)
+            case b"B":
+                self._bind(reader)
+            case b"D":
+                self._describe(reader)
+            case b"C":
+                self._close(reader)
+            case b"E":
+                yield from self._execute(reader)
+            case b"H":
+                reader.end()
+                yield from self._decide_pending(None)
+                yield from self._send()
+
+    # --- what is kept
+
+    def _parse(self, reader: Reader) -> Steps:
+        talk = self._talk
+        name, text = reader.string(), decoded(reader.string())
+        types = tuple(reader.uint32() for _ in range(reader.count()))
+        reader.end()
+        if name and talk.names.find_statement(name):
+            raise Refusal("statement_refused", "a prepared statement of that name exists", sqlstate="42P05")
+        yield from self._refresh()
+        analysis, doubt = talk.read(text)
+        if doubt is not None:
+            yield from talk.decide(talk.operation(analysis, "extended", step="prepare"), doubt)
+        prepared = Prepared(name, talk.names.give(name), text, analysis, types)
+        talk.names.coming_statements[name] = prepared
+        body = wire.text(prepared.server) + wire.text(text.encode()) + len(types).to_bytes(2, "big")
+        body += b"".join(one.to_bytes(4, "big") for one in types)
+        self._pending.append(Pending(b"P", wire.message(b"P", body), prepared))
+
+    def _bind(self, reader: Reader) -> None:
+        names, bind = self._talk.names, read_bind(reader)
+        prepared = names.statement(bind.statement)
+        if bind.portal and names.find_portal(bind.portal):
+            raise Refusal("statement_refused", "a portal of that name exists", sqlstate="42P03")
+        server = names.give(bind.portal)
+        portal = Portal(bind.portal, server, prepared, bind.parameters(prepared.types), bind.results)
+        names.coming_portals[bind.portal] = portal
+        self._pending.append(Pending(b"B", write_bind(bind, server, prepared.server), portal))
+
+    def _describe(self, reader: Reader) -> None:
+        kind, name = _target(reader)
+        names = self._talk.names
+        subject = names.statement(name) if kind == b"S" else names.portal(name)
+        self._pending.append(Pending(b"D", wire.message(b"D", kind + wire.text(subject.server)), subject))
+
+    def _close(self, reader: Reader) -> None:
+        """To close what does not exist is no error."""
+        kind, name = _target(reader)
+        names = self._talk.names
+        found = names.find_statement(name) if kind == b"S" else names.find_portal(name)
+        data = wire.message(b"C", kind + wire.text(found.server if found else b"extproc_none"))
+        (names.coming_statements if kind == b"S" else names.coming_portals).pop(name, None)
+        self._pending.append(Pending(b"C", data, closes=(kind, name)))
+
+    # --- what is decided
+
+    def _execute(self, reader: Reader) -> Steps:
+        portal = self._talk.names.portal(reader.string())
+        most = reader.take(4)
+        reader.end()
+        yield from self._open(portal)
+        yield from self._decide_pending(portal)
+        known = portal.shape() is not None or any(
+            one.kind == b"D" and (one.subject is portal or one.subject is portal.prepared) for one in self._pending
+        )
+        if not known:
+            describe = wire.message(b"D", b"P" + wire.text(portal.server))
+            self._pending.append(Pending(b"D", describe, portal, quiet=True))
+        yield from self._send(wire.message(b"E", wire.text(portal.server) + most), portal)
+
+    def _open(self, portal: Portal) -> Steps:
+        """Decide an execution, unless that was done when it was bound, or it goes on with the next part."""
+        talk = self._talk
+        if portal.permit is None or portal.operation is None:
+            yield from self._decide(portal)
+        else:
+            self._look_at_identity()
+            if portal.operation.definitions != talk.reading.catalog.fingerprint:
+                raise Refusal("statement_refused", "definitions changed since the statement was bound")
+        if portal.answer is None:
+            assert portal.permit is not None
+            assert portal.operation is not None
+            services = talk.context.services
+            portal.answer = Answer(portal.permit, portal.operation, services, talk.link, talk.reading)
+
+    def _decide(self, portal: Portal) -> Steps:
+        prepared = portal.prepared
+        yield from self._refresh()
+        prepared.analysis, doubt = self._talk.read(prepared.text)
+        operation = self._talk.operation(prepared.analysis, "extended", portal.parameters)
+        portal.permit = yield from self._ask(operation, doubt)
+        portal.operation, prepared.decided = operation, True
+
+    def _ask(self, operation: SqlOperation, doubt: Refusal | None) -> Generator[Any, Any, Permit]:
+        permit: Permit = yield from self._talk.decide(operation, doubt)
+        rules = permit.decision.redact
+        touched = self._guard.touched or touches(operation, rules)
+        self._guard = Guard(self._guard.masked or bool(rules), touched)
+        return permit
+
+    def _decide_pending(self, executed: Portal | None) -> Steps:
+        """
+        What is about to reach the server beside the execution: a portal runs immutable functions when it is bound
+        (planning), so it is decided like its execution; a statement is parsed and described, so policy is asked too.
+        """
+        for one in self._pending:
+            portal = one.subject
+            if one.kind == b"B" and isinstance(portal, Portal) and portal is not executed and portal.permit is None:
+                yield from self._decide(portal)
+        for one in self._pending:
+            if one.kind == b"P" and isinstance(one.subject, Prepared) and not one.subject.decided:
+                yield from self._decide_prepare(one.subject)
+
+    def _decide_prepare(self, prepared: Prepared) -> Steps:
+        operation = self._talk.operation(prepared.analysis, "extended", step="prepare")
+        permit = yield from self._ask(operation, None)
+        prepared.decided = True
+        recorder = self._talk.context.services.recorder
+        recorder.append(permit.session.id, permit.exchange, "exchange.closed", {"outcome": "prepared"})
+
+    def _look_at_identity(self) -> None:
+        """What was decided before goes on; the token must still be good. Raises `Refusal`."""
+        context = self._talk.context
+        if isinstance(context.services.verifier.verify(context.proof, context.services.clock()), FetchKeys):
+            raise Refusal("identity_unavailable")
+
+    def _refresh(self) -> Steps:
+        self._talk.at_rest = not self._sent
+        yield from self._talk.refresh()
+
+    # --- what is sent
+
+    def _send(self, execute: bytes = b"", portal: Portal | None = None, *, sync: bool = False) -> Steps:
+        """Everything that is pending and an execution, then every answer to it."""
+        talk, guard = self._talk, self._guard
+        pending, self._pending = self._pending, []
+        if not (pending or execute or sync):
+            return
+        # Sync is taken along where it comes next: one way to the server less. Not into a COPY, which ignores it.
+        if not sync and not _copies_in(portal) and talk.link.client.peek() == b"S":
+            sync = talk.link.client.next() is not None
+        self._sent, talk.at_rest = True, False
+        self._dirty = self._dirty or (bool(execute) and talk.status == b"I")
+        yield ToServer(b"".join(one.data for one in pending) + execute + (_SYNC if sync else _FLUSH))
+        try:
+            yield from replies(talk, pending, guard)
+            if portal is not None and portal.answer is not None:
+                yield from execution(talk, portal, portal.answer)
+        except Failed:
+            self.skipping = True
+            if portal is not None and portal.answer is not None:
+                portal.answer.abandon("failed")
+        if sync:
+            yield from ready(talk)
+            self._end()
+
+    # --- Sync, and refusals
+
+    def _sync(self) -> Steps:
+        if not self.skipping:
+            try:
+                yield from self._decide_pending(None)
+            except Refusal as refusal:
+                yield from self._refuse(refusal)
+        if self._sent or self._pending:
+            yield from self._send(sync=True)
+        else:
+            # Nothing of it reached the server: it has nothing to say either.
+            self._talk.link.say(wire.ready(self._talk.status))
+            self._end()
+
+    def _end(self) -> None:
+        self.skipping = self._sent = self._dirty = False
+        self._guard = Guard()
+        self._pending.clear()
+        self._talk.names.forget_coming()
+        self._talk.at_rest = True
+
+    def _refuse(self, refusal: Refusal) -> Steps:
+        """Nothing of what is pending goes on; what ran before it in the same implicit transaction is undone."""
+        self._pending.clear()
+        self._talk.names.forget_coming()
+        yield from refused(self._talk, refusal)
+        self.skipping = True
+        if self._dirty:
+            self._dirty = False
+            yield ToServer(_POISON + _FLUSH)
+            while True:
+                found = yield from self._talk.link.from_server()
+                if isinstance(found, Message) and found.kind == b"E":
+                    return
+                if isinstance(found, Rows) or not self._talk.link.asynchronous(found):
+                    raise ServerGone("the server spoke out of turn")
+
+
+def _target(reader: Reader) -> tuple[bytes, bytes]:
+    """Of Describe and Close: S for a statement or P for a portal, and the name."""
+    kind, name = reader.take(1), reader.string()
+    reader.end()
+    if kind not in (b"S", b"P"):
+        raise ProtocolViolation("neither a statement nor a portal")
+    return kind, name
+
+
+def _copies_in(portal: Portal | None) -> bool:
+    steps = portal.prepared.analysis.steps if portal is not None else ()
+    return any(step.copy is not None and step.copy.direction == "in" for step in steps)

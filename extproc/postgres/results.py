@@ -1,0 +1,106 @@
+"""What a server says to a statement: each kind of message has its place, and none passes that has none."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from extproc.errors import Refusal
+from extproc.postgres import problem, wire
+from extproc.postgres.answer import Answer, fields_of
+from extproc.postgres.backend import Rows
+from extproc.postgres.copying import copy_in
+from extproc.postgres.events import CancelServer
+from extproc.postgres.link import ServerGone, Steps
+from extproc.postgres.sql.model import Step
+from extproc.postgres.talk import Talk
+from extproc.postgres.wire import Message
+
+# PostgreSQL documentation, "Message Formats". Left out, so that they end the connection: authentication, keys and
+# function results (V), which nothing here asks for, and CopyBothResponse (W): replication is not open.
+_SPOKEN: Final = frozenset({b"C", b"I", b"E", b"N", b"c", b"s"})
+
+
+class Results:
+    """The results of a query string's `steps` (or of one execution's single step), in order."""
+
+    def __init__(self, talk: Talk, answer: Answer, steps: tuple[Step, ...], *, extended: bool) -> None:
+        self._talk = talk
+        self._answer = answer
+        self._steps = steps
+        self._extended = extended
+        self._at = 0
+
+    @property
+    def step(self) -> Step | None:
+        return self._steps[self._at] if self._at < len(self._steps) else None
+
+    def take(self, found: Message | Rows) -> Steps:
+        """One message, or one run of rows. Raises `Refusal` where it may not go on, `ServerGone` if out of turn."""
+        answer, link = self._answer, self._talk.link
+        if isinstance(found, Rows):
+            yield from answer.rows(found)
+        elif found.kind == b"T":
+            yield from answer.open(fields_of(found.body), self.step)
+            yield from answer.message(b"T", found.body)
+        elif found.kind == b"H":
+            yield from answer.open_copy(self.step)
+            yield from answer.message(b"H", found.body)
+        elif found.kind == b"G":
+            yield from answer.open_empty()
+            yield from copy_in(self._talk, answer, self.step, found, extended=self._extended)
+        elif found.kind in _SPOKEN:
+            yield from answer.message(found.kind, found.body)
+            if found.kind in b"CI":
+                self._completed()
+        elif found.kind not in (b"S", b"A") or not link.asynchronous(found):
+            raise ServerGone("the server spoke out of turn")
+
+    def _completed(self) -> None:
+        if self.step is not None:
+            self._talk.done(self.step)
+        self._at += 1
+
+
+def until_ready(talk: Talk, answer: Answer, steps: tuple[Step, ...]) -> Steps:
+    """The results of a simple query, up to ReadyForQuery. What may not go on is dropped, and the client told why."""
+    link = talk.link
+    results = Results(talk, answer, steps, extended=False)
+    refused: Refusal | None = None
+    while True:
+        found = yield from link.from_server()
+        if isinstance(found, Message) and found.kind == b"Z":
+            break
+        if refused is not None:
+            drop(talk, found)
+            continue
+        try:
+            yield from results.take(found)
+        except Refusal as refusal:
+            refused = refusal
+            yield CancelServer()
+            yield from refuse(talk, answer, refusal)
+    talk.at_ready(found.body)
+    if refused is None:
+        yield from finish(talk, answer)
+    link.say(wire.ready(talk.status))
+
+
+def finish(talk: Talk, answer: Answer) -> Steps:
+    """The closing record is durable, or what has not gone yet does not go."""
+    try:
+        yield from answer.finish()
+    except Refusal as refusal:
+        talk.link.unsay()
+        yield from refuse(talk, answer, refusal)
+
+
+def refuse(talk: Talk, answer: Answer, refusal: Refusal) -> Steps:
+    yield from answer.refuse(refusal)
+    url = talk.context.control_url
+    talk.link.say(problem.error(refusal, exchange=answer.permit.exchange, control_url=url))
+
+
+def drop(talk: Talk, found: Message | Rows) -> None:
+    """What follows a refusal does not go on; settings that changed still must be known."""
+    if isinstance(found, Message) and found.kind in (b"S", b"A"):
+        talk.link.asynchronous(found)
