@@ -8,6 +8,9 @@ from extproc.config import Config, PostgresSection
 from extproc.envoyconf import api, clusters, filters
 
 _BUFFER: Final = 1 << 20  # bytes
+# Each attempt chooses anew, and may choose the same worker: in all as long as health checks take to find it gone.
+_ATTEMPTS: Final = 20
+_PAUSE, _LONGEST_PAUSE = 0.01, 0.2  # seconds
 # Connections have no idle timeout, so only this finds those whose client is gone without a word.
 _KEEPALIVE: Final = {"keepalive_time": 60, "keepalive_interval": 15, "keepalive_probes": 4}  # seconds, seconds, times
 _LOGGED: Final = {
@@ -29,7 +32,11 @@ def listener(config: Config, resource: PostgresSection) -> api.listener.Listener
         cluster=cluster_of(resource),
         # Held statements are idle for as long as people take, and connections between statements for longer.
         idle_timeout=api.seconds(0),
-        max_connect_attempts=1,
+        # A worker that has just gone: nothing was forwarded, so another one may be tried.
+        max_connect_attempts=_ATTEMPTS,
+        backoff_options=api.core.BackoffStrategy(
+            base_interval=api.seconds(_PAUSE), max_interval=api.seconds(_LONGEST_PAUSE)
+        ),
         access_log=[log],
     )
     chain = api.listener.FilterChain(
