@@ -52,6 +52,11 @@ def _exists(name: str) -> bool:
     return True
 
 
+def package_of(module: AST) -> str:
+    """`extproc.lib.job`."""
+    return _path(module["ast"]["package"]["refr"]) or ""
+
+
 def _own_names(tree: AST, text: bytes) -> set[str]:
     """What a module may call that is the policy's own: its rules, its imports, anything under `data`."""
     names = {"data", "input"}

@@ -24,6 +24,7 @@ class _Mask(msgspec.Struct, forbid_unknown_fields=True):
     detect: Names = []
     fields: Names = []
     columns: Names = []
+    uses: list[Literal["predicate", "order", "group", "join", "argument", "write"]] = []
     strategy: Literal["mask", "partial", "hash", "token", "drop"] = "mask"
 
 
@@ -85,7 +86,9 @@ def _mask_rule(rule: _Mask) -> MaskRule:
     unknown = [name for name in rule.detect if name not in DETECTORS]
     if unknown:
         raise Refusal("policy_malformed", "the decision names a detector that does not exist")
-    return MaskRule(tuple(rule.detect), tuple(rule.fields), tuple(rule.columns), rule.strategy)
+    if rule.uses and not rule.columns:
+        raise Refusal("policy_malformed", "the decision does not follow the contract: `uses` goes with columns")
+    return MaskRule(tuple(rule.detect), tuple(rule.fields), tuple(rule.columns), rule.strategy, tuple(rule.uses))
 
 
 def _hold_terms(hold: _Hold) -> HoldTerms:

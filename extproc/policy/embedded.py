@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import regorus
 
 from extproc.errors import ConfigError, Refusal
-from extproc.policy.builtins import missing_builtins
+from extproc.policy.builtins import missing_builtins, package_of
 
 RULE: Final = "data.extproc.decision"
 _UNDEFINED: Final = '"<undefined>"'
@@ -84,10 +85,13 @@ def load(files: Files) -> regorus.Engine:
     """An engine with these files, evaluated once, so that what is only found then is found now."""
     if not any(name.endswith(".rego") for name in files):
         raise ConfigError("policy.path: no *.rego file in the folder")
-    engine = regorus.Engine()
-    for name, content in files.items():
-        _add(engine, name, content)
-    missing = missing_builtins(json.loads(engine.get_ast_as_json()))
+    modules = json.loads(_engine(files).get_ast_as_json())
+    packages = {module["source"]["file"]: package_of(module) for module in modules}
+    _require_one_file_each(packages)
+    # Where a whole package is asked for, the engine takes what lies below for done once the package itself is: what is
+    # below comes first.
+    engine = _engine(dict(sorted(files.items(), key=lambda file: (-packages.get(file[0], "").count("."), file[0]))))
+    missing = missing_builtins(modules)
     if missing:
         places = ", ".join(f"{call.name} ({call.file}:{call.line})" for call in missing)
         raise ConfigError(f"policy: the embedded engine has no {places}; use policy.engine: opa, or do without")
@@ -105,6 +109,25 @@ def revision_of(files: Files) -> str:
     for name, content in sorted(files.items()):
         digest.update(f"{len(name)}:{name}:{len(content)}:".encode() + content)
     return digest.hexdigest()[:16]
+
+
+def _engine(files: Files) -> regorus.Engine:
+    engine = regorus.Engine()
+    for name, content in files.items():
+        _add(engine, name, content)
+    return engine
+
+
+def _require_one_file_each(packages: Mapping[str, str]) -> None:
+    """Of a package in two files, the engine takes rules of the second for undefined where all of it is asked for."""
+    files: dict[str, str] = {}
+    for file, package in packages.items():
+        if package in files:
+            raise ConfigError(
+                f"policy: package {package} stands in {files[package]} and in {file}; the embedded engine needs one "
+                "file for each package"
+            )
+        files[package] = file
 
 
 def _add(engine: regorus.Engine, name: str, content: bytes) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import orjson
@@ -11,6 +11,7 @@ import pytest
 from extproc.errors import Refusal
 from extproc.model import HoldTerms, MaskRule
 from extproc.policy.decision import read_decision
+from extproc.postgres.sql.model import Use
 from extproc.redact.detectors import DETECTORS
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "rego/schema/decision.json").read_text())
@@ -28,6 +29,8 @@ GOOD: list[dict[str, Any]] = [
         "action": "allow",
         "redact": [{"detect": ["ssn"], "strategy": "hash"}, {"fields": ["email"], "columns": ["email"]}],
     },
+    {"action": "allow", "redact": [{"columns": ["public.customers.ssn"], "uses": ["predicate", "join"]}]},
+    {"action": "allow", "limits": {"rows": 1000}},
     {"action": "allow", "limits": {"response_bytes": 0, "session_bytes": 10}, "record": "metadata"},
 ]
 BAD: list[Any] = [
@@ -43,6 +46,10 @@ BAD: list[Any] = [
     {"action": "allow", "redact": [{"detect": ["no_such_detector"]}]},
     {"action": "allow", "redact": [{}]},
     {"action": "allow", "redact": [{"detect": ["ssn"], "strategy": "rot13"}]},
+    {"action": "allow", "redact": [{"columns": ["ssn"], "uses": ["project"]}]},
+    {"action": "allow", "redact": [{"columns": ["ssn"], "uses": "order"}]},
+    {"action": "allow", "redact": [{"uses": ["order"]}]},
+    {"action": "allow", "redact": [{"detect": ["ssn"], "uses": ["order"]}]},
     {"action": "allow", "limits": {"response_bytes": -1}},
     {"action": "allow", "limits": {"request_bytes": 1}},
     {"action": "allow", "hold": {"approvers": ["a"]}},
@@ -105,6 +112,19 @@ def test_mask_rules_keep_their_strategy() -> None:
         MaskRule(("ssn",), strategy="token"),
         MaskRule(fields=("a",)),
     )
+
+
+def test_mask_rules_keep_what_a_column_may_be_used_for() -> None:
+    answer = {"action": "allow", "redact": [{"columns": ["ssn"], "uses": ["join", "group"]}, {"columns": ["email"]}]}
+    assert read_decision(orjson.dumps(answer), "").redact == (
+        MaskRule(columns=("ssn",), uses=("join", "group")),
+        MaskRule(columns=("email",)),
+    )
+
+
+def test_every_use_of_a_column_but_coming_back_can_be_opened() -> None:
+    named = SCHEMA["properties"]["redact"]["items"]["properties"]["uses"]["items"]["enum"]
+    assert {*named, "project"} == set(get_args(Use))
 
 
 def test_a_complaint_quotes_no_value() -> None:

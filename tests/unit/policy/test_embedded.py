@@ -57,6 +57,23 @@ def test_the_policys_own_functions_are_no_builtins(tmp_path: Path) -> None:
     assert json.loads(made.evaluate(b"{}")[0]) == {"n": 4}
 
 
+def test_a_package_in_two_files_is_refused_at_load(tmp_path: Path) -> None:
+    (tmp_path / "more.rego").write_text("package extproc\n\ntwice(x) := x * 2")
+    with pytest.raises(ConfigError, match=r"package extproc stands in more\.rego and in policy\.rego"):
+        engine(tmp_path, 'decision := {"n": twice(2)}')
+
+
+@pytest.mark.parametrize("below", ["a", "z"])
+def test_rules_of_a_package_below_another_are_there_when_both_are_asked_for_at_once(tmp_path: Path, below: str) -> None:
+    (tmp_path / "m.rego").write_text("package lib\n\nother := 1")
+    (tmp_path / f"{below}.rego").write_text('package lib.sub\n\nbad if "k" in names\n\nnames := {"k"}')
+    made = engine(
+        tmp_path,
+        'import data.lib\n\ndefault decision := {"action": "allow"}\n\ndecision := {"action": "deny"} if lib.sub.bad',
+    )
+    assert json.loads(made.evaluate(b"{}")[0]) == {"action": "deny"}
+
+
 @pytest.mark.parametrize("text", ["decision := {", "decision := undefined_variable"])
 def test_a_policy_with_an_error_never_starts(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match="policy"):

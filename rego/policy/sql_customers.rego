@@ -1,0 +1,130 @@
+# Customers over SQL: a PostgreSQL database with the label `data: customers`. Plain reads of the tables that data.json
+# names, a few rows at a time; whole tables leave by COPY ... TO STDOUT, after a data owner's yes.
+#
+# Nothing that is let through depends on what a masked column holds. The gateway itself refuses every use of a masked column
+# but that it comes back (column_protected); the rest is here: statistics, sizes, plans, places of rows.
+
+# METADATA
+# scope: package
+# schemas:
+#   - input: schema.input
+package extproc.sql_customers
+
+import data.extproc.lib.order
+import data.extproc.lib.sql
+
+decision := order.first(denials) if {
+	count(denials) > 0
+} else := object.union(order.first(holds), {"redact": masks}) if {
+	count(holds) > 0
+} else := allowed
+
+masks := [
+	{"columns": data.extproc.masked_columns, "strategy": "mask"},
+	{"detect": ["credit_card", "ssn", "iban", "email"], "strategy": "mask"},
+	{"detect": ["aws_key_id", "github_token", "jwt", "private_key"], "strategy": "drop"},
+]
+
+# --- denials
+
+denials contains {
+	"action": "deny",
+	"rule": "sql.unsure",
+	"reason": sprintf("it is not certain what this does: %v", [sql.listed(data.extproc.lib.sql.doubts)]),
+} if {
+	not data.extproc.lib.sql.sure
+}
+
+denials contains {
+	"action": "deny",
+	"rule": "sql.read_only",
+	"reason": sprintf("customer data can only be read; this is %v", [sql.listed(data.extproc.lib.sql.kinds)]),
+} if {
+	not data.extproc.lib.sql.reads_only
+}
+
+denials contains {
+	"action": "deny",
+	"rule": "sql.table",
+	"reason": sprintf("no rule opens %v", [sql.listed(sql.beyond(data.extproc.tables))]),
+} if {
+	not sql.within_or_catalog(data.extproc.tables)
+}
+
+denials contains {
+	"action": "deny",
+	"rule": "sql.statistics",
+	"reason": "statistics, sizes, system columns and passwords of the catalogs stay closed: they tell what masked columns hold",
+} if {
+	data.extproc.lib.sql.statistics
+}
+
+denials contains {
+	"action": "deny",
+	"rule": "sql.function",
+	"reason": sprintf("not a harmless function: %v", [sql.listed(sql.functions_beyond(data.extproc.functions))]),
+} if {
+	not sql.functions_within(data.extproc.functions)
+}
+
+denials contains {
+	"action": "deny",
+	"rule": "sql.setting",
+	"reason": sprintf("these settings stay as they are, or do not take this value: %v", [sql.listed(data.extproc.lib.sql.settings)]),
+} if {
+	not sql.settings_within(data.extproc.settings)
+}
+
+denials contains {
+	"action": "deny",
+	"rule": "sql.explain",
+	"reason": "plans tell how many rows have which values: only explain of the catalogs is open, without analyze",
+} if {
+	some s in input.sql.statements
+	s.kind == "explain"
+	not explainable
+}
+
+explainable if {
+	sql.only({"explain", "select"})
+	sql.within_or_catalog([])
+	every s in input.sql.statements { s.options == [] }
+}
+
+denials contains {
+	"action": "deny",
+	"rule": "customers.whole_table",
+	"reason": "say which rows you need: a where on a column, or a limit of at most 100 (whole tables leave by copy ... to stdout)",
+} if {
+	sql.scans_beyond(100)
+}
+
+# --- an export: a data owner says yes, and it leaves masked
+
+holds contains {
+	"action": "hold",
+	"rule": "customers.export",
+	"reason": "an export of a table needs a data owner's approval",
+	"hold": {"approvers": ["group:data-owners"], "min": 1, "timeout": "30m", "grant": "once"},
+} if {
+	data.extproc.lib.sql.exports
+}
+
+# --- all else that nothing above refuses
+
+allowed := {
+	"action": "allow",
+	"rule": "sql.catalog",
+	"reason": "",
+	"redact": masks,
+} if {
+	data.extproc.lib.sql.catalog_reading
+} else := {
+	"action": "allow",
+	"rule": "customers.read",
+	"reason": "",
+	"redact": masks,
+	"limits": {"rows": 1000, "response_bytes": 1048576}, # of each statement; of a cursor, of each fetch
+} if {
+	data.extproc.lib.sql.sure
+}
