@@ -72,6 +72,8 @@ class Config(Section):
             if FOR[spec.kind] != resource.kind:
                 kinds = " or ".join(kind for kind, use in FOR.items() if use == resource.kind)
                 raise ValueError(f"resource {resource.name}: expected a credential of kind {kinds}; {name} is another")
+            if spec.kind == "certificate" and isinstance(resource, PostgresSection) and not resource.upstream_over_tls:
+                raise ValueError(f"resource {resource.name}: expected upstream_tls: verify-full with a certificate")
 
     def _sheltered(self, resource: PostgresSection) -> None:
         """What is secret goes over TLS, or does not leave this machine."""

@@ -160,10 +160,14 @@ class PostgresSection(Section):
         return [*([self.credential] if self.credential else []), *(role.credential for role in self.roles)]
 
     @property
+    def upstream_over_tls(self) -> bool:
+        return self.upstream_tls == "verify-full"
+
+    @property
     def unsheltered(self) -> bool:
         """Whether the login and what is read go in clear text to another machine."""
         host = database(self.upstream).host
-        return self.upstream_tls == "disable" and bool(host) and not is_loopback(host)
+        return not self.upstream_over_tls and bool(host) and not is_loopback(host)
 
     def to_model(self, level: Level = "full") -> PostgresResource:
         where, tls = database(self.upstream), self.tls

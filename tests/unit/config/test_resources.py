@@ -129,6 +129,7 @@ def test_kinds_lie_beside_each_other_and_keep_their_places(tmp_path: Path) -> No
         ({"settings": {"_pq_.x": "1"}}, "each once"),
         ({"settings": {"work_mem": "1\0"}}, "control characters"),
         ({"settings": {"work_mem": 1}}, "settings"),
+        ({"upstream_tls": "disable", "credential": "owner"}, "with a certificate"),
         ({"connections": 0}, "connections"),
         ({"port": 8080}, "port once"),
         ({"name": "app"}, "name once"),
