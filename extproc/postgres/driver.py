@@ -46,7 +46,7 @@ class Upstream(Protocol):
 
     async def connect(self, step: Connect, wake: Callable[[], None]) -> Connected: ...
 
-    async def read_catalog(self) -> Reading: ...
+    async def read_catalog(self, *, in_transaction: bool) -> Reading: ...
 
     def cancel(self) -> None: ...
 
@@ -215,7 +215,7 @@ class Driver:
             self._connected = True
             return connected
         if isinstance(step, ReadCatalog):
-            return await self._upstream.read_catalog()
+            return await self._upstream.read_catalog(in_transaction=step.in_transaction)
         return await self._perform(step)
 
     def _interrupt(self, refusal: Refusal) -> None:

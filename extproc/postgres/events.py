@@ -80,6 +80,8 @@ class Connected:
 class ReadCatalog:
     """Look at what the database holds, on the idle server connection. Result: `Reading`, the same one if unchanged."""
 
+    in_transaction: bool = False
+
 
 @dataclass(frozen=True, slots=True)
 class Hello:

@@ -108,6 +108,10 @@ class Extended:
     def _describe(self, reader: Reader) -> None:
         kind, name = _target(reader)
         names = self._talk.names
+        if kind == b"P" and names.is_cursor(name) and not names.find_portal(name):
+            # A cursor of SQL's is a portal under its own name; drivers ask for its columns this way.
+            self._pending.append(Pending(b"D", wire.message(b"D", kind + wire.text(name))))
+            return
         subject = names.statement(name) if kind == b"S" else names.portal(name)
         self._pending.append(Pending(b"D", wire.message(b"D", kind + wire.text(subject.server)), subject))
 

@@ -113,6 +113,10 @@ class Names:
             raise Refusal("statement_refused", "portal does not exist", sqlstate="34000")
         return found
 
+    def is_cursor(self, name: bytes) -> bool:
+        """Whether DECLARE made it."""
+        return name.decode("utf-8", "replace") in self.cursors
+
     def parsed(self, prepared: Prepared) -> None:
         """ParseComplete."""
         self.statements[prepared.name] = prepared

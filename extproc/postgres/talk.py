@@ -119,7 +119,7 @@ class Talk:
         if self.status == b"E":
             return  # the server takes nothing but the end of the transaction
         yield from self.link.flush()
-        self.reading = yield ReadCatalog()
+        self.reading = yield ReadCatalog(in_transaction=self.status == b"T")
         self._stale, self._looked = False, now
 
     # --- deciding
@@ -156,7 +156,7 @@ class Talk:
         if not self.at_rest:
             raise Refusal("statement_refused", "a statement that is held must be the first after a Sync")
         if self.status != b"E":
-            self.reading = yield ReadCatalog()
+            self.reading = yield ReadCatalog(in_transaction=self.status == b"T")
             self._looked = self.context.services.clock()
         catalog = self.reading.catalog
         if (catalog.fingerprint, catalog.search_path) != (operation.definitions, operation.search_path):

@@ -99,6 +99,7 @@ class DatabaseConnection:
             application_name=name or "extproc-gateway",
             parameters={**given, **pinned},
             certificate=isinstance(credential, CertificateCredential),
+            least=resource.upstream_auth,
         )
 
     async def _open(self) -> LoginChannel:
@@ -131,11 +132,11 @@ class DatabaseConnection:
         self.channel.put_back(opening.rest)
         return opening.ready
 
-    async def read_catalog(self) -> Reading:
+    async def read_catalog(self, *, in_transaction: bool) -> Reading:
         """Raises `Refusal`."""
         wake, self.channel.wake = self.channel.wake, lambda: None
         try:
-            return await self._catalogs.read(self._resource, self._user, self.channel)
+            return await self._catalogs.read(self.channel, in_transaction=in_transaction)
         finally:
             self.channel.wake = wake
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import logging
 import os
@@ -12,6 +13,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvloop
 
@@ -37,6 +39,9 @@ from extproc.redact.text import mask
 from extproc.run.heartbeat import beat_forever
 from extproc.server.grpc_aio import GrpcTransport
 from extproc.server.perform import Performer
+
+if TYPE_CHECKING:
+    from extproc.postgres.relay import PostgresRelay
 
 log = logging.getLogger("extproc.worker")
 
@@ -86,15 +91,19 @@ class Worker:
                 asyncio.create_task(keys.refresh_forever()),
                 asyncio.create_task(reload_forever(engine)),
             ]
+            relays = self._relays(services, performer)
             await transport.start()
+            for relay in relays:
+                await relay.start()
             gc.collect()
             gc.freeze()  # what is loaded now stays: the collector need not look at it again
             log.info("serving")
             await stop.wait()
             log.info("draining")
-            await transport.refuse_new()
+            await asyncio.gather(transport.refuse_new(), *(relay.refuse_new() for relay in relays))
             await broker.drain()
-            await transport.drain(config.timeouts.drain)
+            grace = config.timeouts.drain
+            await asyncio.gather(transport.drain(grace), *(relay.drain(grace) for relay in relays))
             for task in tasks:
                 task.cancel()
             recorder.close()
@@ -120,6 +129,27 @@ class Worker:
             hold_cap=config.timeouts.hold,
             development=config.development,
         )
+
+    def _relays(self, services: Services, performer: Performer) -> list[PostgresRelay]:
+        """One for each database."""
+        places = [(place, one) for place, one in enumerate(self._config.resources) if one.kind == "postgres"]
+        if not places:
+            return []
+        from extproc.postgres.relay import Limits, PostgresRelay  # noqa: PLC0415 - a parser that HTTP does not need
+
+        return [
+            PostgresRelay(
+                resource.to_model(self._config.recording.level),
+                services,
+                performer.perform,
+                credentials(self._config),
+                worker=self._index,
+                socket_of=functools.partial(self._config.pg_socket_path, place),
+                limits=Limits(self._config.limits.statement, self._config.limits.row),
+                control_url=config_url(self._config),
+            )
+            for place, resource in places
+        ]
 
     def _exchanges(self, services: Services) -> Callable[[], Exchange]:
         resource_of = self._resources.get

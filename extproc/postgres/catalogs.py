@@ -1,0 +1,131 @@
+"""Catalogs that connections share: read from the server by whoever sees first that it holds something new."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Final, TypeVar
+
+from extproc.errors import Refusal
+from extproc.postgres import introspect, wire
+from extproc.postgres.backend import Backend, Rows
+from extproc.postgres.channel import Channel, next_chunk
+from extproc.postgres.introspect import CatalogError, Part, Session
+from extproc.postgres.reading import Reading
+from extproc.postgres.wire import Message, ProtocolViolation, Reader
+
+log = logging.getLogger("extproc.postgres")
+
+_WITHIN: Final = 15.0  # seconds
+_READINGS: Final = 64  # that are remembered; each connection keeps its own alive
+_ROUNDS: Final = 3  # a database that changes while it is read is read again
+_LARGEST: Final = 256 * 1024 * 1024  # bytes of a message
+
+Table = list[list[str | None]]
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Catalogs:
+    """Of one database, as all roles see it."""
+
+    def __init__(self) -> None:
+        self._readings: OrderedDict[Session, Reading] = OrderedDict()
+        self._own: OrderedDict[tuple[str, str, str], Part] = OrderedDict()
+        self._built_in: dict[str, Part] = {}
+        self._busy = asyncio.Lock()
+
+    async def read(self, channel: Channel, *, in_transaction: bool) -> Reading:
+        """On an idle connection. Raises `Refusal("upstream_unavailable")`."""
+        try:
+            async with asyncio.timeout(_WITHIN):
+                for _ in range(_ROUNDS):
+                    (rows,) = await _run(channel, [introspect.LOOK])
+                    session = introspect.look(rows)
+                    known = self._readings.get(session)
+                    if known is not None:
+                        self._readings.move_to_end(session)
+                        return known
+                    async with self._busy:
+                        found = await self._fetch(channel, session, in_transaction=in_transaction)
+                    if found is not None:
+                        return found
+        except (CatalogError, ProtocolViolation, TimeoutError, EOFError) as error:
+            log.warning("the catalog cannot be read: %s", type(error).__name__)
+        raise Refusal("upstream_unavailable", "the database's catalog cannot be read")
+
+    async def _fetch(self, channel: Channel, session: Session, *, in_transaction: bool) -> Reading | None:
+        """None where the database has changed since `session` was seen."""
+        if session in self._readings:
+            return self._readings[session]
+        own = self._own.get(session.key)
+        if own is None:
+            own = await self._part(channel, introspect.OWN, in_transaction=in_transaction)
+            if own.session.key != session.key:
+                return None
+            _keep(self._own, session.key, own)
+        built_in = self._built_in.get(session.release)
+        if built_in is None:
+            built_in = await self._part(channel, introspect.BUILT_IN, in_transaction=in_transaction)
+            self._built_in = {session.release: built_in}
+        reading = Reading(await asyncio.to_thread(introspect.combine, session, built_in, own))
+        _keep(self._readings, session, reading)
+        return reading
+
+    async def _part(self, channel: Channel, statements: Sequence[str], *, in_transaction: bool) -> Part:
+        results = await _run(channel, introspect.within(statements) if in_transaction else statements)
+        return await asyncio.to_thread(introspect.part, results)
+
+
+def _keep(where: OrderedDict[K, V], key: K, value: V) -> None:
+    where[key] = value
+    if len(where) > _READINGS:
+        where.popitem(last=False)
+
+
+async def _run(channel: Channel, statements: Sequence[str]) -> list[Table]:
+    """The results of some statements, texts or None. What the server says by the way is left to be taken after it."""
+    channel.send(wire.message(b"Q", "; ".join(statements).encode() + b"\0"))
+    inbox, results, rows, aside, failed = Backend(_LARGEST), [], Table(), b"", False
+    while True:
+        found = inbox.next()
+        if found is None:
+            data = await next_chunk(channel)
+            if not data:
+                raise EOFError
+            inbox.feed(data)
+        elif isinstance(found, Rows):
+            rows += _rows(found)
+        elif found.kind == b"C":
+            results.append(rows)
+            rows = Table()
+        elif found.kind in (b"S", b"A", b"N"):
+            aside += wire.message(found.kind, found.body) if found.kind != b"N" else b""
+        elif found.kind == b"E":
+            failed = True
+        elif found.kind == b"Z":
+            channel.put_back(aside)
+            if failed:
+                raise CatalogError("the server reported an error")
+            return results
+        elif found.kind not in (b"T", b"n", b"I"):
+            raise ProtocolViolation("something that is no answer to a query")
+
+
+def _rows(found: Rows) -> Table:
+    table, start = Table(), found.start
+    for end in found.ends:
+        table.append(_row(Message(b"D", found.buffer[start + 5 : end])))
+        start = end
+    return table
+
+
+def _row(row: Message) -> list[str | None]:
+    reader = Reader(row.body)
+    values: list[str | None] = []
+    for _ in range(reader.count()):
+        length = reader.int32()
+        values.append(None if length < 0 else reader.take(length).decode("utf-8", "replace"))
+    return values
