@@ -65,13 +65,8 @@ class Worker:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        boot = secrets.token_hex(4)
-        recorder = SegmentLog(
-            config.state_dir / "records",
-            f"worker-{self._index}-{boot}",
-            clock=time.time,
-            deadline=config.timeouts.record,
-        )
+        name = f"worker-{self._index}-{secrets.token_hex(4)}"
+        recorder = SegmentLog(config.state_dir / "records", name, clock=time.time, deadline=config.timeouts.record)
         tokens = OidcVerifier(issuer_rules(config), development=config.development)
         verifier = Verifiers(tokens, CertificateVerifier(client_rules(config)))
         keys = HttpKeyFetcher(tokens)
