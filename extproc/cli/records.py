@@ -53,7 +53,8 @@ def _line(row: ExchangeRow) -> tuple[object, ...]:
 
 def _connection_line(row: ConnectionRow) -> tuple[object, ...]:
     traffic = row.statements, row.rows, size(row.bytes_out)
-    return row.number or "?", moment(row.first), moment(row.last), row.summary, row.outcome or "…", *traffic
+    outcome = row.outcome or ("…" if row.connection else "")
+    return row.number or "?", moment(row.first), moment(row.last), row.summary, outcome, *traffic
 
 
 def _statement_line(row: ExchangeRow) -> tuple[object, ...]:
@@ -105,8 +106,8 @@ def _steps(exchange: Exchange) -> Iterator[tuple[str, str]]:
     if exchange.refused:
         refused = exchange.refused
         yield "refused", f"{refused.get('status', '')} {refused.get('code', '')}: {refused.get('reason', '')}"
-    if exchange.response:
-        yield "response", str(exchange.response.get("status", ""))
+    if "status" in exchange.response:
+        yield "response", str(exchange.response["status"])
     if exchange.closed:
         closed = exchange.closed
         masked = ", ".join(f"{name} {count}" for name, count in dict(closed.get("masked") or {}).items())

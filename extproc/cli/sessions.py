@@ -154,7 +154,7 @@ def export(session: str, path: Path, *, form: str, connection: int | None) -> No
     with _opened(path) as (records, index):
         _find(index, session)
         numbers = _numbers(index, session, connection)
-        parts = (read_connection(records, index, session, number) for number in numbers)
+        parts = ((number, read_connection(records, index, session, number)) for number in numbers)
         for line in transcript(session, parts, most=None):
             click.echo(line.text)
 
@@ -243,7 +243,7 @@ def _replay_sql(
         _write({"session": session, "connections": [one.document(most=rows) for one in whole]})
         return
     out = console()
-    parts = (read_connection(records, index, session, number) for number in numbers)
+    parts = ((number, read_connection(records, index, session, number)) for number in numbers)
     most, pause = 100 if rows is None else rows, time.sleep if play else None
     for line in transcript(session, parts, most=most, pause=pause):
         out.print(Text(line.text, style=line.style))

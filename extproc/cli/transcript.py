@@ -36,15 +36,23 @@ class Line(NamedTuple):
 
 def transcript(
     session: str,
-    connections: Iterable[Iterable[Part]],
+    connections: Iterable[tuple[int, Iterable[Part]]],
     *,
     most: int | None,
     pause: Callable[[float], None] | None = None,
 ) -> Iterator[Line]:
-    """The lines of connections, one after the other. `pause` is called for the time that passed (seconds, bounded)."""
-    for parts in connections:
+    """
+    The lines of connections (number and parts), one after the other. `pause` is called for the time that passed
+    (seconds, bounded).
+    """
+    for number, parts in connections:
         drawer, last = Transcript(session, most), 0.0
-        for part in parts:
+        for at, part in enumerate(parts):
+            if at == 0 and not isinstance(part, Opened):
+                which = (
+                    f"connection {number}, opened in an earlier one" if number else "statements of no known connection"
+                )
+                yield _note(f"session {session}: {which}")
             match part:
                 case Opened():
                     last = part.time

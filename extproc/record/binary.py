@@ -251,7 +251,7 @@ def _array(value: bytes) -> str:
 
 
 def _element(value: bytes, oid: int) -> str:
-    text = _read(value, oid)
+    text = _read(value, oid) if oid not in _ELEMENT_OF else _hex(value)  # arrays of arrays do not exist
     if text == "" or text.upper() == "NULL" or _QUOTED.search(text):
         return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return text

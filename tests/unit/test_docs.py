@@ -148,7 +148,7 @@ def test_every_metric_is_described_with_its_labels() -> None:
 
 
 def test_every_kind_of_event_is_described() -> None:
-    pattern = r'"((?:session|request|hold|response|exchange|log)\.[a-z]+)"'
+    pattern = r'"((?:session|request|hold|response|exchange|connection|log)\.[a-z]+)"'
     sources = "".join(path.read_text() for path in (ROOT / "extproc").rglob("*.py") if path.parent.name != "policy")
     said = {row[0].strip("`") for row in rows(page("records.md")) if "." in row[0]}
     assert said == set(re.findall(pattern, sources))

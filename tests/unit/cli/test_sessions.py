@@ -12,6 +12,7 @@ from extproc import config
 from extproc.cli.sessions import sessions
 from extproc.record.bodies import BodyRecord
 from extproc.record.log import SegmentLog
+from tests.unit.record.backend import attempt, closed, customers, opened, statement
 from tests.unit.record.logs import IDENTITY, exchange, ticking
 
 NASTY = "GET /\x1b[2J\u202e[red]"
@@ -139,3 +140,108 @@ def test_no_records_at_all_is_an_empty_list(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(config, "load", lambda _: SimpleNamespace(state_dir=tmp_path / "new"))
     assert run_json("list") == {"sessions": []}
     assert run_json("verify")["ok"] is True
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A session of two connections, and a statement that was refused before it was understood."""
+    monkeypatch.setattr(config, "load", lambda _: SimpleNamespace(state_dir=tmp_path))
+    log = SegmentLog(tmp_path / "records", "worker-0-aa", clock=ticking(), deadline=1)
+    opened(log, 1)
+    opened(log, 2)
+    statement(log, "x-1", "SELECT * FROM customers", customers(150), rows=150, command="SELECT 150", sqlstate="")
+    attempt(log, "x-2", f"SELECT '{NASTY}'", number=2, action="deny")
+    refused = {"code": "policy_denied", "status": 403, "reason": NASTY, "rule": "sql.no", "summary": NASTY}
+    log.append("s-1", "x-2", "request.refused", refused)
+    log.append("s-1", "x-3", "request.refused", {"code": "statement_malformed", "status": 400, "summary": "SELEC 1"})
+    closed(log, 1)
+    exchange(log, "s-2", "x-9", summary="GET /plain")
+    log.close()
+    return tmp_path
+
+
+@pytest.mark.usefixtures("database")
+def test_a_session_of_sql_is_listed_with_its_rows_and_shown_with_its_connections() -> None:
+    assert "150" in run("list").output
+    rows = {row["session"]: row for row in run_json("list")["sessions"]}
+    assert (rows["s-1"]["requests"], rows["s-1"]["connections"], rows["s-1"]["rows"]) == (3, 2, 150)
+    assert (rows["s-2"]["connections"], rows["s-2"]["rows"]) == (0, 0)
+    text = run("show", "s-1").output
+    assert "3 statements on 2 connections, 2 refused, 0 held, 150 rows" in text
+    assert "app as reader, psql" in text
+    assert "terminated" in text
+    assert r"GET /\x1b[2J\u202e[red]" in text
+    document = run_json("show", "s-1")
+    assert [row["connection"] for row in document["connections"]] == ["c-1", "c-2", ""]
+    assert [row["connection"] for row in document["exchanges"]] == [1, 2, 0]
+    assert run_json("show", "s-2")["connections"] == []
+
+
+@pytest.mark.usefixtures("database")
+def test_a_session_of_sql_is_replayed_as_transcripts() -> None:
+    text = run("replay", "s-1").output
+    assert "app=> SELECT * FROM customers\n" in text
+    assert "(150 rows)\n-- 100 of 150 rows are shown; --rows shows more\n" in text
+    assert "-- refused: policy_denied, rule sql.no: GET /\\x1b[2J\\u202e[red]" in text
+    assert "-- session s-1: statements of no known connection\n\n=> SELEC 1\n-- refused: statement_malformed" in text
+    assert text.index("-- connection 1 (c-1)") < text.index("-- connection 2 (c-2)") < text.index("SELEC 1")
+    second = run("replay", "s-1", "--connection", "2").output
+    assert "-- connection 2 (c-2)" in second
+    assert "customers" not in second
+    assert "name-150" in run("replay", "s-1", "--rows", "1000").output
+    assert "name-2\n" not in run("replay", "s-1", "--rows", "1").output
+
+
+@pytest.mark.usefixtures("database")
+def test_a_transcript_as_json_has_all_rows_unless_they_are_bounded() -> None:
+    document = run_json("replay", "s-1")
+    assert document["session"] == "s-1"
+    assert [one["number"] for one in document["connections"]] == [1, 2, 0]
+    [one] = document["connections"][0]["statements"]
+    assert (len(one["rows"]), one["row_count"], one["command"]) == (150, 150, "SELECT 150")
+    assert document["connections"][1]["statements"][0]["refused"]["reason"] == NASTY
+    bounded = run_json("replay", "s-1", "--connection", "1", "--rows", "2")["connections"]
+    assert [len(one["statements"][0]["rows"]) for one in bounded] == [2]
+
+
+@pytest.mark.usefixtures("database")
+def test_one_statement_is_replayed_as_any_exchange_is() -> None:
+    text = run("replay", "s-1", "--exchange", "x-1", "--bodies").output
+    assert "closed        released" in text
+    assert "  |  id  |   name   \n" in text
+    assert "response" not in run("replay", "s-1", "--exchange", "x-1").output  # statements have no status
+    [one] = run_json("replay", "s-1", "--exchange", "x-1", "--bodies")["exchanges"]
+    assert one["response_body"]["size"] == len(customers(150))
+
+
+@pytest.mark.usefixtures("database")
+def test_an_export_is_the_whole_transcript() -> None:
+    text = run("export", "s-1", "--format", "sql").output
+    assert "150 | name-150\n(150 rows)\n" in text
+    assert "-- connection 2" in text
+    assert "-- connection 1" not in run("export", "s-1", "--connection", "2").output
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize(
+    "arguments",
+    [("replay", "s-1", "--connection", "3"), ("replay", "s-2", "--connection", "1"), ("export", "s-2")],
+)
+def test_a_connection_that_is_not_there_is_a_wrong_argument(arguments: tuple[str, ...]) -> None:
+    assert "has no connection" in run(*arguments, code=2).output
+
+
+@pytest.mark.usefixtures("database")
+def test_play_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    assert (
+        run("replay", "s-1", "--play", "--connection", "1").output == run("replay", "s-1", "--connection", "1").output
+    )
+    assert len(slept) == 2
+    assert max(slept) <= 2.0
+
+
+@pytest.mark.usefixtures("database")
+def test_logs_of_sql_verify() -> None:
+    assert run_json("verify", "s-1")["ok"] is True

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from extproc.record import index as index_module
 from extproc.record.index import Index
+from tests.unit.record.backend import attempt, closed, customers, ended, opened, statement
 from tests.unit.record.logs import IDENTITY, NOW, exchange, open_log, records, write
 
 
@@ -46,6 +48,81 @@ def test_a_session_is_counted_from_its_exchanges(folder: Path, index: Index) -> 
     first, _, held = index.exchanges("s-1")
     assert (first.summary, first.action, first.outcome, first.status) == ("GET /", "allow", "released", 200)
     assert (held.action, held.outcome, held.status, held.held) == ("hold", "approval_denied", 403, 1)
+
+
+def test_statements_are_requests_and_connections_are_not(folder: Path, index: Index) -> None:
+    log = open_log(folder)
+    opened(log, 1)
+    statement(log, "x-1", "SELECT 1", customers(2), number=1, rows=2)
+    opened(log, 2, user="")
+    statement(log, "x-2", "SELECT 2", customers(3), number=2, rows=3, outcome="aborted")
+    attempt(log, "x-3", "SELECT nosuch", number=2)
+    ended(log, "x-3", sqlstate="42703")
+    attempt(log, "x-4", "DROP TABLE t", number=2, action="deny")
+    log.append("s-1", "x-4", "request.refused", {"code": "policy_denied", "status": 403, "summary": "DROP TABLE t"})
+    log.append("s-1", "x-5", "request.refused", {"code": "policy_error", "status": 503, "summary": "SELECT 5"})
+    closed(log, 1)
+    closed(log, 2, outcome="server_closed")
+    log.close()
+    index.update()
+    row = index.session("s-1")
+    assert row is not None
+    assert (row.requests, row.refused, row.connections, row.rows) == (5, 2, 2, 5)
+    assert (row.resource, row.actor) == ("db", "octocat")
+    assert [(one.connection, one.rows, one.sqlstate) for one in index.exchanges("s-1")] == [
+        (1, 2, ""), (2, 3, ""), (2, 0, "42703"), (2, 0, ""), (0, 0, ""),
+    ]  # fmt: skip
+    first, second, rest = index.connections("s-1")
+    assert (first.number, first.connection, first.summary) == (1, "c-1", "app as reader, psql")
+    assert (first.outcome, first.statements, first.rows) == ("terminated", 1, 2)
+    assert (second.summary, second.outcome, second.statements) == ("app, psql", "server_closed", 3)
+    assert (rest.number, rest.connection, rest.statements) == (0, "", 1)
+    assert index.exchanges_of("s-1", 2) == {"c-2", "x-2", "x-3", "x-4"}
+
+
+def test_a_session_of_http_has_no_connections(folder: Path, index: Index) -> None:
+    log = open_log(folder)
+    exchange(log, "s-1", "x-1")
+    log.close()
+    index.update()
+    row = index.session("s-1")
+    assert row is not None
+    assert (row.connections, row.rows) == (0, 0)
+    assert index.connections("s-1") == []
+
+
+def test_a_connection_is_known_by_its_opening_or_by_its_statements(folder: Path, index: Index) -> None:
+    log = open_log(folder)
+    opened(log, 1, session="s-1")
+    attempt(log, "x-1", "SELECT 1", session="s-2", number=1)  # the next session of a connection that idled
+    nested = {"operation": {"sql": {}, "number": 4}, "summary": "SELECT 4"}
+    log.append("s-2", "x-2", "request.attempt", nested)
+    log.close()
+    index.update()
+    [idle] = index.connections("s-1")
+    assert (idle.connection, idle.statements, idle.outcome) == ("c-1", 0, "")
+    assert [(row.number, row.connection) for row in index.connections("s-2")] == [(1, ""), (4, "")]
+
+
+def test_an_index_of_an_older_format_is_built_again(tmp_path: Path, folder: Path, index: Index) -> None:
+    write(folder, 3)
+    index.close()
+    (tmp_path / "index.db").unlink()
+    old = sqlite3.connect(tmp_path / "index.db")
+    old.executescript("""
+        CREATE TABLE logs (log TEXT PRIMARY KEY, segment INTEGER, offset INTEGER, seq INTEGER, hash BLOB);
+        INSERT INTO logs VALUES ('worker-0-aa', 1, 9999, 99, x'00');
+        CREATE TABLE problems (file TEXT, offset INTEGER, what TEXT, PRIMARY KEY (file, offset, what)) STRICT;
+        CREATE TABLE sessions (session TEXT PRIMARY KEY, first REAL, last REAL, issuer, subject, actor, resource);
+        CREATE TABLE exchanges (session TEXT, exchange TEXT, log TEXT, PRIMARY KEY (session, exchange, log));
+        PRAGMA user_version = 1;
+    """)
+    old.close()
+    again = Index(tmp_path / "index.db", folder)
+    assert again.update() == 3
+    assert len(again.exchanges("s-1")) == 3
+    assert again.problems() == []
+    again.close()
 
 
 def test_an_update_reads_only_what_is_new(folder: Path, index: Index) -> None:
