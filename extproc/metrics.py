@@ -6,6 +6,8 @@ process adds their files up.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from prometheus_client import Counter, Gauge, Histogram
 
 VERDICTS = Counter("extproc_verdicts_total", "Requests by resource and verdict", ["resource", "verdict"])
@@ -19,8 +21,18 @@ STAGES = Histogram(
 )
 
 
+class Meter(Protocol):
+    """Counts verdicts and times stages; labels are stable codes, never text of a request."""
+
+    def verdict(self, resource: str, verdict: str) -> None: ...
+
+    def refused(self, resource: str, code: str) -> None: ...
+
+    def stage(self, name: str, seconds: float) -> None: ...
+
+
 class PrometheusMeter:
-    """The pipeline's `Meter`. Label children are looked up once: a lookup costs more than the count."""
+    """The `Meter` for Prometheus. Label children are looked up once: a lookup costs more than the count."""
 
     def __init__(self) -> None:
         self._verdicts: dict[tuple[str, str], Counter] = {}

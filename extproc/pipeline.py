@@ -10,18 +10,18 @@ drives them cannot forward anything without the `Permit` or `Release` that they 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import hmac
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
+from extproc.approval.rules import digest_of
 from extproc.budget import Budget
 from extproc.credential.base import Credential, CredentialProvider
 from extproc.errors import Refusal
 from extproc.identity.base import IdentityVerifier, Proof
+from extproc.metrics import Meter
 from extproc.model import (
     JSON,
     Approval,
@@ -39,20 +39,11 @@ from extproc.model import (
 from extproc.policy.base import PolicyEngine
 from extproc.policy.decision import read_decision
 from extproc.record.base import Recorder, SessionBook
+from extproc.redact.text import mask_document
 from extproc.waits import AskPolicy, AwaitApproval, Durable, FetchKeys, OpenApproval, UseApproval, Wait
 
 INPUT_VERSION = 1
 _GIVEN_UP = frozenset({"statement_cancelled", "upstream_unavailable"})  # ends of a hold that leave nobody waiting
-
-
-class Meter(Protocol):
-    """Counts verdicts and times stages; labels are stable codes, never text of a request."""
-
-    def verdict(self, resource: str, verdict: str) -> None: ...
-
-    def refused(self, resource: str, code: str) -> None: ...
-
-    def stage(self, name: str, seconds: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +146,7 @@ def on_request(arrival: Arrival, services: Services) -> Generator[Wait, Any, Per
         identity = yield from identify(arrival, services)
         question = Question(arrival, identity, open_session(arrival, identity, services), arrival.operation)
         session = question.session.id
-        if arrival.doubt is not None:
-            raise arrival.doubt
+        require_readable(arrival, session)
         decision = yield from decide(question, services)
         ticket = record_attempt(question, decision, services)
         held = decision.action == "hold" and arrival.executes
@@ -178,38 +168,6 @@ def on_request(arrival: Arrival, services: Services) -> Generator[Wait, Any, Per
     return Permit(question, decision, credential, held)
 
 
-def on_connect(arrival: Arrival, services: Services) -> Generator[Wait, Any, tuple[Identity, Session, int]]:
-    """
-    A connection that will carry many operations: who it is, the session it belongs to and its number therein.
-
-    It opens nothing by itself: each operation asks for its own permit. Raises `Refusal`, recorded and counted here.
-    """
-    try:
-        identity = yield from identify(arrival, services)
-        session, number = services.sessions.open_connection(identity, arrival.resource, services.clock())
-        if arrival.doubt is not None:
-            arrival.doubt.session = session.id
-            raise arrival.doubt
-        payload = {
-            "identity": identity_document(identity),
-            "resource": arrival.resource.name,
-            "source": arrival.source,
-            "number": number,
-            **arrival.operation.shown(),
-        }
-        masked_payload = masked(payload, services)
-        ticket = services.recorder.append(session.id, arrival.exchange, "connection.opened", masked_payload)
-        yield Durable(ticket)
-    except Refusal as refusal:
-        record_refusal(arrival, refusal.session, refusal, services)
-        raise
-    except BaseException as error:
-        code = "aborted" if isinstance(error, GeneratorExit) else "internal"
-        record_refusal(arrival, "", Refusal(code), services)
-        raise
-    return identity, session, number
-
-
 def on_response(
     permit: Permit, facts: dict[str, JSON], shown: dict[str, JSON], services: Services
 ) -> Generator[Wait, Any, Release]:
@@ -218,7 +176,7 @@ def on_response(
     if "response" in decision.inspect:
         document = response_document(permit, facts, services)
         decision = yield from ask(document, services)
-        shown = {**shown, "decision": masked(decision_document(decision), services)}
+        shown = {**shown, "decision": mask_document(decision_document(decision), services.mask)}
     services.recorder.append(permit.session.id, permit.exchange, "response.head", shown)
     if decision is not permit.decision:
         if decision.inspect or decision.action == "hold":
@@ -252,11 +210,17 @@ def identify(arrival: Arrival, services: Services) -> Generator[Wait, Any, Ident
     return found
 
 
+def require_readable(arrival: Arrival, session: str) -> None:
+    if arrival.doubt is not None:
+        arrival.doubt.session = session
+        raise arrival.doubt
+
+
 def open_session(arrival: Arrival, identity: Identity, services: Services) -> Session:
     session = services.sessions.open(identity, arrival.resource, services.clock())
     if session.requests == 1:
         payload = {"identity": identity_document(identity), "resource": arrival.resource.name}
-        services.recorder.append(session.id, arrival.exchange, "session.opened", masked(payload, services))
+        services.recorder.append(session.id, arrival.exchange, "session.opened", mask_document(payload, services.mask))
     return session
 
 
@@ -374,27 +338,6 @@ def decision_document(decision: Decision) -> dict[str, JSON]:
     }
 
 
-def masked(value: dict[str, JSON], services: Services) -> dict[str, JSON]:
-    """A JSON object with everything masked that a detector finds in its texts and numbers."""
-    text = orjson.dumps(value).decode()
-    if services.mask(text) == text:  # one search over the whole; nearly always nothing is found
-        return value
-    return {services.mask(name): _masked(item, services) for name, item in value.items()}
-
-
-def _masked(value: JSON, services: Services) -> JSON:
-    if isinstance(value, str):
-        return services.mask(value)
-    if isinstance(value, dict):
-        return {services.mask(name): _masked(item, services) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_masked(item, services) for item in value]
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        text = str(value)
-        return value if services.mask(text) == text else services.mask(text)
-    return value
-
-
 def append(services: Services, question: Question, kind: str, payload: dict[str, JSON]) -> int:
     return services.recorder.append(question.session.id, question.arrival.exchange, kind, payload)
 
@@ -411,7 +354,7 @@ def record_attempt(question: Question, decision: Decision, services: Services) -
         **question.arrival.connection,
         "decision": decision_document(decision),
     }
-    return append(services, question, "request.attempt", masked(payload, services))
+    return append(services, question, "request.attempt", mask_document(payload, services.mask))
 
 
 def record_refusal(arrival: Arrival, session: str, refusal: Refusal, services: Services) -> None:
@@ -426,9 +369,11 @@ def record_refusal(arrival: Arrival, session: str, refusal: Refusal, services: S
         "rule": refusal.rule,
         "resource": arrival.resource.name,
         "summary": arrival.operation.summary(),
+        **arrival.connection,
     }
+    payload = mask_document(payload, services.mask)
     try:
-        services.recorder.append(session or "-", arrival.exchange, "request.refused", masked(payload, services))
+        services.recorder.append(session or "-", arrival.exchange, "request.refused", payload)
     except Refusal:
         services.meter.refused(arrival.resource.name, "record_unavailable")
 
@@ -507,7 +452,7 @@ def approval_request(question: Question, decision: Decision, terms: HoldTerms, s
         "resource": question.arrival.resource.name,
         "operation": operation,
     }
-    shown = masked({**canonical, "operation": question.operation.shown()}, services)
+    shown = mask_document({**canonical, "operation": question.operation.shown()}, services.mask)
     return ApprovalRequest(
         digest=digest_of(canonical, services.mask_key),
         session=question.session.id,
@@ -524,12 +469,6 @@ def approval_request(question: Question, decision: Decision, terms: HoldTerms, s
         revision=decision.revision,
         created_at=services.clock(),
     )
-
-
-def digest_of(canonical: dict[str, JSON], key: bytes) -> str:
-    """HMAC-SHA256 (hex) of the canonical object; keyed, so that nobody guesses a masked value from it."""
-    content = orjson.dumps(canonical, option=orjson.OPT_SORT_KEYS)
-    return hmac.new(key, b"extproc.approval.1\0" + content, hashlib.sha256).hexdigest()
 
 
 # --- attach

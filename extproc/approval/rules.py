@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -11,7 +12,7 @@ from typing import Final
 import orjson
 
 from extproc.approval.base import ApprovalError
-from extproc.model import ApprovalRequest, HoldTerms, Identity
+from extproc.model import JSON, ApprovalRequest, HoldTerms, Identity
 
 # Letters and marks that show as nothing (Unicode, Default_Ignorable_Code_Point), and the blank Braille pattern.
 _BLANK: Final = frozenset(
@@ -78,6 +79,12 @@ def may_answer(person: Identity, request: ApprovalRequest, actors: Actors) -> No
         raise ApprovalError("not_an_approver", "the terms name other approvers")
     if likeness(person.actor) in {likeness(name) for name in actors.requesters(request)}:
         raise ApprovalError("own_request", "nobody answers a request of their own")
+
+
+def digest_of(canonical: dict[str, JSON], key: bytes) -> str:
+    """HMAC-SHA256 (hex) of the canonical object; keyed, so that nobody guesses a masked value from it."""
+    content = orjson.dumps(canonical, option=orjson.OPT_SORT_KEYS)
+    return hmac.new(key, b"extproc.approval.1\0" + content, hashlib.sha256).hexdigest()
 
 
 def once_key(request: ApprovalRequest, required: int) -> str:

@@ -12,11 +12,12 @@ from extproc.http.inbound import RequestSide, record_masks, recorded_type
 from extproc.http.response import ResponseHead, check_head, mask_head, read_head, stale_headers
 from extproc.lane import Lane
 from extproc.model import Headers, HttpResource
-from extproc.pipeline import Permit, Release, Services, masked, on_response
+from extproc.pipeline import Permit, Release, Services, on_response
 from extproc.record.bodies import BodyRecord
 from extproc.redact.base import ByteFilter
 from extproc.redact.plan import Chain, plan
 from extproc.redact.secrets import SecretFilter
+from extproc.redact.text import mask_document
 from extproc.waits import Durable, Wait
 
 Steps = Generator[Command | Wait, Any, None]
@@ -63,7 +64,7 @@ class ResponseSide:
             # Nothing is masked after a switch of protocols, and nobody asked for one.
             raise Refusal("response_malformed", "the upstream switched protocols unasked")
         check_head(headers, self._resource, self._secrets)
-        shown = masked(head.shown(), self._services)
+        shown = mask_document(head.shown(), self._services.mask)
         release = yield from on_response(self._permit, head.facts(), shown, self._services)
         self._release = release
         self._lane = self._open_lane(head, release, end=end)

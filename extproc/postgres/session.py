@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, Final
 
+from extproc.connecting import on_connect
 from extproc.errors import Refusal
 from extproc.identity.base import Proof
 from extproc.model import Identity, PostgresResource, Session
-from extproc.pipeline import Arrival, Services, on_connect
+from extproc.pipeline import Arrival, Services
 from extproc.postgres import problem, settings, wire
 from extproc.postgres.events import ClientSent, Connect, Connected, Hello, ReadCatalog, Receive, Side
 from extproc.postgres.extended import Extended

@@ -8,8 +8,8 @@ from typing import Final, Protocol
 
 from extproc.errors import Refusal
 from extproc.identity.base import KeyFetcher
+from extproc.metrics import Meter
 from extproc.model import Approval, ApprovalRequest
-from extproc.pipeline import Meter
 from extproc.policy.base import PolicyServer
 from extproc.record.base import Recorder
 from extproc.waits import AskPolicy, AwaitApproval, Durable, FetchKeys, OpenApproval, UseApproval, Wait

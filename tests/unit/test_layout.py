@@ -18,6 +18,7 @@ LEVELS = [
     {"waits", "redact"},
     {"identity", "credential", "policy", "record", "approval"},
     {"lane", "pipeline", "config"},
+    {"connecting"},
     {"http", "postgres"},
     {"server", "envoyconf", "console"},
     {"run"},
