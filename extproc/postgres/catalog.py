@@ -49,8 +49,8 @@ class Function:
     """
     A function, procedure or aggregate. `kind` is pg_proc.prokind (f, p, a, w). It takes `least` to `most` arguments
     (`most` is None for VARIADIC). `source` is the body of a user-defined function in sql or plpgsql ("" for other
-    languages and built-in ones; of a SQL-standard body, pg_get_function_sqlbody); `definition` is pg_get_functiondef,
-    for plpgsql only.
+    languages and built-in ones; of a SQL-standard body, pg_get_function_sqlbody); `definition` is pg_get_functiondef
+    of the same.
     """
 
     oid: int
