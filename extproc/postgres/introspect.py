@@ -6,9 +6,11 @@ Reads the catalog of a database: what to ask a server, and what its answers mean
     built_in = part(results of BUILT_IN)           # once per release of the server, by `session.release`
     catalog = combine(session, built_in, own)      # may be shared by all connections with the same `session`
 
-`OWN` and `BUILT_IN` are sequences of statements for the simple protocol that leave the connection as it was. LOOK is
-among them, seen in the same snapshot. In a transaction that the client has open, `within(OWN)` does the same. A result
-is a list of rows, a row a sequence of texts or None. Whoever keeps parts keeps them by resource as well.
+`OWN` and `BUILT_IN` are sequences of statements for the simple protocol that leave the connection as it was. Joined by
+semicolons to one query string, they let no ParameterStatus come. LOOK is among them, seen in the same snapshot. In a
+transaction that the client has open, `within(OWN)` does the same. After an error (55P03: somebody holds a lock) the
+caller has to send ROLLBACK, there `WITHIN_FAILED`. A result is a list of rows, a row a sequence of texts or None.
+Whoever keeps parts keeps them by resource as well.
 
 In a transaction of isolation level REPEATABLE READ or SERIALIZABLE, LOOK and all of these see the catalog as it was
 when the transaction began. PostgreSQL itself looks names up in the catalog as it is now.
@@ -33,6 +35,7 @@ OWN: Final = (*_BEGIN, sql.LOOK, sql.PRINTING, *sql.OWN, "COMMIT")
 BUILT_IN: Final = (*_BEGIN, sql.LOOK, sql.PRINTING, *sql.BUILT_IN, "COMMIT")
 _FIRST: Final = 3  # the place of the first part in a sequence
 _PLACE: Final = "extproc_catalog"
+WITHIN_FAILED: Final = f"ROLLBACK TO SAVEPOINT {_PLACE}; RELEASE SAVEPOINT {_PLACE}"
 _VOLATILITY: Final[dict[str, Volatility]] = {"i": "immutable", "s": "stable", "v": "volatile"}
 
 
@@ -80,7 +83,7 @@ class Part:
 def within(statements: Sequence[str]) -> tuple[str, ...]:
     """The same statements inside a transaction that is open; places in the results stay the same but for the end's."""
     middle = statements[1:-1]
-    return (f"SAVEPOINT {_PLACE}", *middle, f"ROLLBACK TO SAVEPOINT {_PLACE}", f"RELEASE SAVEPOINT {_PLACE}")
+    return (f"SAVEPOINT {_PLACE}", *middle, *WITHIN_FAILED.split("; "))
 
 
 def look(rows: Rows) -> Session:

@@ -90,7 +90,7 @@ _FUNCTIONS: Final = """
 _BODIES: Final = """
     CASE WHEN l.lanname = ANY ('{sql,plpgsql}'::pg_catalog.name[]) THEN
         CASE WHEN p.prosqlbody IS NULL THEN p.prosrc ELSE pg_catalog.pg_get_function_sqlbody(p.oid) END END,
-    CASE WHEN l.lanname = 'plpgsql'::pg_catalog.name THEN pg_catalog.pg_get_functiondef(p.oid) END"""
+    CASE WHEN l.lanname = ANY ('{sql,plpgsql}'::pg_catalog.name[]) THEN pg_catalog.pg_get_functiondef(p.oid) END"""
 _TYPES: Final = """
     SELECT t.oid, n.nspname, t.typname, t.typtype, t.typcategory,
         CASE WHEN t.typsubscript = '6179'::pg_catalog.regproc THEN t.typelem END,
@@ -109,9 +109,10 @@ _EVENT_TRIGGERS: Final = """
     WHERE v.evtenabled <> 'D'::pg_catalog."char" ORDER BY v.oid"""
 
 # A row that is written anew is another tuple (ctid) or of another transaction (xmin); ANALYZE and VACUUM change
-# neither. The time at which the server was started tells servers apart that went through the same steps.
-_STAMPS: Final = """pg_catalog.encode(pg_catalog.sha256(pg_catalog.string_agg(
-    pg_catalog.byteacat(pg_catalog.tidsend(t.ctid), pg_catalog.xidsend(t.xmin)), ''::pg_catalog.bytea)), 'hex')"""
+# neither. The order in which rows are found must not matter, as plans change. The time at which the server was started
+# tells servers apart that went through the same steps.
+_STAMPS: Final = """pg_catalog.concat(pg_catalog.count(*), ' ',
+    pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW(t.ctid, t.xmin), '0'::pg_catalog.int8)))"""
 _LOOK: Final = """
     WITH own AS MATERIALIZED (
         SELECT c.oid, c.ctid, c.xmin FROM pg_catalog.pg_class c WHERE c.oid $which AND $kinds AND $seen)

@@ -103,6 +103,10 @@ def build_startup(login: Login) -> bytes:
     return (len(body) + 8).to_bytes(4, "big") + (major << 16 | minor).to_bytes(4, "big") + body
 
 
+def _can_be_sent(password: str) -> bool:
+    return "\0" not in password and not any("\ud800" <= one <= "\udfff" for one in password)
+
+
 def cancel_request(process: int, key: bytes) -> bytes:
     body = CANCEL_REQUEST.to_bytes(4, "big") + process.to_bytes(4, "big") + key
     return (len(body) + 4).to_bytes(4, "big") + body
@@ -219,6 +223,8 @@ class _Course:
             raise LoginError("28000", "The database asks for a password that others could read on the way")
         if method != "trust" and not self._login.password:
             raise LoginError("28000", "The database asks for a password, and the gateway has none for it")
+        if not _can_be_sent(self._login.password):
+            raise LoginError("28000", "The gateway's password cannot be sent")
 
     def _method(self, method: Method, asked: authentication.Request) -> authentication.Steps:
         login = self._login

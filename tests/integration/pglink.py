@@ -20,6 +20,7 @@ class Link:
         self._socket = sock
         self._buffer = rest
         self.ready = ready
+        self.reported: list[bytes] = []  # ParameterStatus
 
     def query(self, text: str) -> list[list[Row]]:
         """The rows of each statement, as text. AssertionError on an error."""
@@ -32,6 +33,7 @@ class Link:
     def results(self) -> list[list[Row]]:
         results: list[list[Row]] = []
         rows: list[Row] = []
+        error = b""
         while True:
             kind, body = self._next()
             if kind == b"D":
@@ -39,9 +41,12 @@ class Link:
             elif kind == b"C":
                 results.append(rows)
                 rows = []
+            elif kind == b"S":
+                self.reported.append(body)
             elif kind == b"E":
-                raise AssertionError(body)
+                error = body
             elif kind == b"Z":
+                assert not error, error
                 return results
 
     def _next(self) -> tuple[bytes, bytes]:

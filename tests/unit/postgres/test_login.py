@@ -247,6 +247,13 @@ def test_what_is_not_spoken_is_refused_by_name(asked: bytes, name: str) -> None:
     assert name in refused(opened(channel=TLS), asked).message
 
 
+@pytest.mark.parametrize("password", ["a\0b", "a\udcffb"])
+@pytest.mark.parametrize("asked", [auth(3), auth(5, b"salt"), sasl("SCRAM-SHA-256")])
+def test_a_password_that_cannot_be_sent(asked: bytes, password: str) -> None:
+    opening = opened(Login("app", "shop", password, least="password"), TLS)
+    assert "cannot be sent" in refused(opening, asked).message
+
+
 # --- who lies
 
 
@@ -377,6 +384,42 @@ def test_settings_that_are_not_reported_as_pinned_end_the_login(reported: bytes)
     """A pooler that swallows startup parameters would have the server read statements in another way."""
     opening = opened(Login("app", "shop", parameters=PINNED, certificate=True), TLS)
     assert "settings" in refused(opening, OK + reported + wire.ready(b"I")).message
+
+
+PIECES = [OK, auth(3), auth(5, b"salt"), sasl("SCRAM-SHA-256"), sasl("SCRAM-SHA-256-PLUS"), *SURPRISES.values()]
+PIECES += [auth(11, f"r={NONCE}xyz,s=QUFBQUFBQUFBQUFBQUFBQQ==,i=4096".encode()), auth(12, b"v=" + b"A" * 43 + b"=")]
+PIECES += [SETTINGS, KEY, wire.message(b"N", b"\0"), wire.ready(b"I"), REST]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=8))
+def test_nobody_who_does_not_know_the_password_gets_anywhere(pieces: list[bytes]) -> None:
+    opening = opened(LOGIN, TLS)
+    try:
+        for piece in pieces:
+            assert PASSWORD.encode() not in opening.receive(piece)
+    except LoginError:
+        pass
+    assert opening.ready is None
+
+
+@given(st.lists(st.binary(max_size=80), max_size=6), st.sampled_from([0, 1]))
+def test_noise_is_refused_or_waited_for(bodies: list[bytes], through: int) -> None:
+    """In Authentication messages, and as bare bytes."""
+    opening = opened(Login("app", "shop", PASSWORD, least="password"), TLS)
+    try:
+        for body in bodies:
+            opening.receive(wire.message(b"R", body) if through else body)
+    except LoginError:
+        pass
+    assert opening.ready is None
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=255), max_size=60), st.text(max_size=60))
+def test_scram_messages_of_any_content(challenge: str, proof: str) -> None:
+    opening = opened()
+    opening.receive(sasl("SCRAM-SHA-256"))
+    with pytest.raises(LoginError):
+        opening.receive(auth(11, challenge.encode()) + auth(12, proof.encode()) + OK + REST)
 
 
 # --- errors, notices, sizes
