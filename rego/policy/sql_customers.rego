@@ -15,9 +15,15 @@ import data.extproc.lib.sql
 
 decision := order.first(denials) if {
 	count(denials) > 0
-} else := object.union(order.first(holds), {"redact": masks}) if {
-	count(holds) > 0
-} else := allowed
+} else := whole_table if {
+	sql.scans_beyond(100) # after the others: what a statement may not do at all comes before how much it reads
+} else := export if {
+	data.extproc.lib.sql.exports
+} else := catalog if {
+	data.extproc.lib.sql.catalog_reading
+} else := read if {
+	data.extproc.lib.sql.sure
+}
 
 masks := [
 	{"columns": data.extproc.masked_columns, "strategy": "mask"},
@@ -91,40 +97,34 @@ explainable if {
 	every s in input.sql.statements { s.options == [] }
 }
 
-denials contains {
+# --- the answers to what none of these refuses
+
+whole_table := {
 	"action": "deny",
 	"rule": "customers.whole_table",
 	"reason": "say which rows you need: a where on a column, or a limit of at most 100 (whole tables leave by copy ... to stdout)",
-} if {
-	sql.scans_beyond(100)
 }
 
-# --- an export: a data owner says yes, and it leaves masked
-
-holds contains {
+export := {
 	"action": "hold",
 	"rule": "customers.export",
 	"reason": "an export of a table needs a data owner's approval",
 	"hold": {"approvers": ["group:data-owners"], "min": 1, "timeout": "30m", "grant": "once"},
-} if {
-	data.extproc.lib.sql.exports
+	"redact": masks,
 }
 
-# --- all else that nothing above refuses
-
-allowed := {
+catalog := {
 	"action": "allow",
 	"rule": "sql.catalog",
 	"reason": "",
 	"redact": masks,
-} if {
-	data.extproc.lib.sql.catalog_reading
-} else := {
+}
+
+# The limits are for each statement; of a cursor, for each fetch.
+read := {
 	"action": "allow",
 	"rule": "customers.read",
 	"reason": "",
 	"redact": masks,
-	"limits": {"rows": 1000, "response_bytes": 1048576}, # of each statement; of a cursor, of each fetch
-} if {
-	data.extproc.lib.sql.sure
+	"limits": {"rows": 1000, "response_bytes": 1048576},
 }

@@ -107,6 +107,7 @@ uses(table, column, use) if {
 
 # Nothing is read but how the database is built, and something is: psql's \d, a driver that asks for types.
 catalog_reading if {
+	input.sql.statements != []
 	every s in input.sql.statements {
 		s.kind == "select"
 		s.tables != []
@@ -273,6 +274,7 @@ settings_within(allowed) if every s in input.sql.statements {
 _setting(setting, allowed) if {
 	allowed[lower(setting.name)] == []
 } else if {
+	is_string(setting.value)
 	lower(setting.value) in allowed[lower(setting.name)]
 }
 

@@ -76,7 +76,6 @@ functions := {
 	"pg_catalog.pg_index_column_has_property",
 	"pg_catalog.pg_index_has_property",
 	"pg_catalog.pg_indexam_has_property",
-	"pg_catalog.pg_input_is_valid",
 	"pg_catalog.pg_is_in_recovery",
 	"pg_catalog.pg_is_other_temp_schema",
 	"pg_catalog.pg_my_temp_schema",
