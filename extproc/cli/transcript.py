@@ -25,6 +25,12 @@ _TAG: Final = re.compile(r"[A-Z][A-Z ]*( [0-9]+)*")
 _MOST_POINTED: Final = 200  # characters of a line that an error points into
 _MOST_PAUSE: Final = 2.0  # seconds
 _STATUS: Final = {"I": "=", "T": "=*", "E": "=!"}  # psql's %x in its prompt
+# They leave a transaction open: ROLLBACK TO SAVEPOINT, COMMIT AND CHAIN.
+_STAYS: Final = re.compile(r"rollback\s+((work|transaction)\s+)?to\b|\band\s+chain\b", re.IGNORECASE)
+_ENDS: Final = {
+    "prepared": "prepared, not run yet", "suspended": "its portal was closed before the last row",
+    "failed": "did not run: what was sent before it failed",
+}  # fmt: skip
 
 
 class Line(NamedTuple):
@@ -118,10 +124,8 @@ class Transcript:
         if exchange.request_body is not None:
             yield from _copied(exchange.request_body)
         for block in statement.blocks(most=self._most):
-            if isinstance(block, Ready):
-                self._status = _STATUS.get(block.status, self._status)
-            else:
-                yield from draw(block, closed, statement.text)
+            self._follow(block, statement.text)
+            yield from draw(block, closed, statement.text)
         if exchange.refused:
             yield from _refused(exchange.refused)
         yield from _unrecorded(exchange.response_body, closed)
@@ -130,12 +134,25 @@ class Transcript:
             yield _note("masked: " + ", ".join(f"{name} {count}" for name, count in masked.items()))
         if not exchange.outcome:
             yield _note("its end is not recorded: it goes on, or its worker was killed")
+        elif exchange.outcome in _ENDS:
+            yield _note(_ENDS[exchange.outcome])
         elif exchange.outcome != "released" and not exchange.refused:
             yield _note(f"ended early: {exchange.outcome}", "red")
         for problem in exchange.problems:
             yield _note(f"problem: {problem}", "red")
         if isinstance(closed.get("duration_ms"), int | float):
             yield Line(f"Time: {closed['duration_ms']:.3f} ms", "dim")
+
+    def _follow(self, block: Block, statement: str) -> None:
+        """The transaction's state, as far as tags and errors tell it: ReadyForQuery is of no single statement."""
+        if isinstance(block, Ready):
+            self._status = _STATUS.get(block.status, self._status)
+        elif isinstance(block, Report) and block.error and self._status == "=*":
+            self._status = "=!"
+        elif isinstance(block, Result) and block.command in ("BEGIN", "START TRANSACTION"):
+            self._status = "=*"
+        elif isinstance(block, Result) and block.command in ("COMMIT", "ROLLBACK", "PREPARE TRANSACTION"):
+            self._status = "=*" if _STAYS.search(statement) else "="
 
     def closed(self, part: Closed) -> Iterator[Line]:
         about = part.about

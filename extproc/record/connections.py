@@ -153,22 +153,33 @@ def whole_connection(records_dir: Path, index: Index, session: str, number: int)
 
 
 def _parts(found: Iterable[Event]) -> Iterator[Part]:
-    """A statement is given when the next one begins: a connection has one at a time. Its own end is last."""
+    """
+    A statement is given once it has ended and the next event is another's; those without an end come last. A portal
+    that is read in parts ends behind statements that began later.
+    """
     going: dict[str, Exchange] = {}
-    end: Closed | None = None
+    last = ""  # the exchange whose end was just read
+    end: list[Part] = []
     for event in found:
-        if event.kind == "connection.closed":
-            end = Closed(event.time, event.payload)
-            continue
-        if event.exchange not in going:
-            yield from map(Statement, going.values())
-            going.clear()
-        if event.kind == "connection.opened":
-            # A number comes twice where the counters lost their last moments in a power cut.
-            yield from [end] if end is not None else []
-            end = None
-            yield Opened(event.exchange, event.time, event.payload)
-        else:
-            add(going, event)
-    yield from map(Statement, going.values())
-    yield from [end] if end is not None else []
+        if last and event.exchange != last:
+            yield Statement(going.pop(last))
+            last = ""
+        match event.kind:
+            case "connection.opened":
+                # A number comes twice where the counters lost their last moments in a power cut.
+                yield from (*_left(going), *end)
+                end.clear()
+                yield Opened(event.exchange, event.time, event.payload)
+            case "connection.closed":
+                end = [Closed(event.time, event.payload)]
+            case _:
+                add(going, event)
+                if event.kind in ("exchange.closed", "request.refused"):
+                    last = event.exchange
+    yield from (*_left(going), *end)
+
+
+def _left(going: dict[str, Exchange]) -> list[Statement]:
+    left = [Statement(going[name]) for name in sorted(going, key=lambda name: going[name].began)]
+    going.clear()
+    return left

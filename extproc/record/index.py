@@ -61,7 +61,8 @@ ON CONFLICT DO UPDATE SET
 _SESSIONS: Final = """
 SELECT s.session, coalesce(issuer, ''), coalesce(subject, ''), coalesce(actor, ''), coalesce(resource, ''),
     s.first, s.last, count(*) FILTER (WHERE kind IS NULL),
-    count(*) FILTER (WHERE kind IS NULL AND outcome NOT IN ('released', 'unread', 'aborted')),
+    count(*) FILTER (WHERE kind IS NULL AND
+        outcome NOT IN ('released', 'unread', 'aborted', 'prepared', 'suspended', 'failed')),
     coalesce(sum(held), 0), coalesce(sum(bytes_out), 0), count(DISTINCT connection), coalesce(sum(rows_out), 0)
 FROM (
     SELECT * FROM sessions WHERE (?1 IS NULL OR session = ?1) AND (?2 IS NULL OR resource = ?2)
@@ -118,7 +119,8 @@ class SessionRow:
 class ExchangeRow:
     """
     An exchange in a list. `action` is policy's; `outcome` is "released", "unread" (the body passed by), "aborted", the
-    code of a refusal, or empty while it goes on; `status` is the response's or the refusal's, 0 while unknown.
+    code of a refusal, or empty while it goes on (of SQL also "prepared", "suspended", "failed"); `status` is the
+    response's or the refusal's, 0 while unknown.
     Of statements: `rows` went to the client, `connection` is the number of theirs, `sqlstate` that of its error.
     """
 

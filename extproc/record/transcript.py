@@ -62,7 +62,10 @@ def columns_of(head: Mapping[str, JSON]) -> tuple[Column, ...]:
 
 
 def blocks(items: Iterable[Item], *, most: int | None = None) -> Iterator[Block]:
-    """The items with each result put together, with its first `most` rows; one that was cut off has no command."""
+    """
+    The items with each result put together, with its first `most` rows; one that was cut off has no command. What is
+    said on the way (notices, a portal that stops) comes before its result.
+    """
     result: Result | None = None
     for item in items:
         if isinstance(item, Columns | Row | CopyBegins | CopyData | Tag):
@@ -72,7 +75,10 @@ def blocks(items: Iterable[Item], *, most: int | None = None) -> Iterator[Block]
                 yield result
                 result = None
             continue
-        if result is not None and not (isinstance(item, Report) and not item.error):
+        by_the_way = isinstance(item, Suspended | Parameter | Notification) or (
+            isinstance(item, Report) and not item.error
+        )
+        if result is not None and not by_the_way:
             yield result
             result = None
         yield item

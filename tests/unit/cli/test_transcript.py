@@ -92,6 +92,38 @@ def test_the_prompt_shows_the_state_of_the_transaction(log: SegmentLog, tmp_path
     assert "ROLLBACK" in found
 
 
+def test_where_no_readiness_is_recorded_tags_and_errors_tell_the_state(log: SegmentLog, tmp_path: Path) -> None:
+    opened(log)
+    error = report("E", S="ERROR", C="22012", M="division by zero")
+    for number, (sql, data) in enumerate((
+        ("SELECT 0/0", error),
+        ("BEGIN", complete("BEGIN")),
+        ("SAVEPOINT s", complete("SAVEPOINT")),
+        ("SELECT 1/0", error),
+        ("ROLLBACK TO SAVEPOINT s", complete("ROLLBACK")),
+        ("COMMIT AND CHAIN", complete("COMMIT")),
+        ("COMMIT", complete("COMMIT")),
+        ("SELECT 1", b""),
+    )):  # fmt: skip
+        statement(log, f"x-{number}", sql, data)
+    prompts = [line.partition("> ")[0] for line in text(log, tmp_path).split("\n") if line.startswith("app")]
+    assert prompts == ["app=", "app=", "app=*", "app=*", "app=!", "app=*", "app=*", "app="]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "note"),
+    [
+        ("prepared", "-- prepared, not run yet"), ("suspended", "-- its portal was closed before the last row"),
+        ("failed", "-- did not run: what was sent before it failed"), ("aborted", "-- ended early: aborted"),
+    ],
+)  # fmt: skip
+def test_how_a_statement_ended_is_told(log: SegmentLog, tmp_path: Path, outcome: str, note: str) -> None:
+    opened(log)
+    attempt(log, "x-1", "SELECT 1")
+    ended(log, "x-1", outcome=outcome)
+    assert f"app=> SELECT 1\n{note}\n" in text(log, tmp_path)
+
+
 def test_an_error_has_its_state_its_place_and_its_hint(log: SegmentLog, tmp_path: Path) -> None:
     opened(log)
     fields = {"S": "ERROR", "V": "ERROR", "C": "42703", "M": 'column "nosuch" does not exist', "D": "one\ntwo"}

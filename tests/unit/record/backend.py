@@ -78,30 +78,24 @@ def attempt(
     log.append(session, exchange, "request.attempt", payload)
 
 
-def body(
+def sink(
     log: SegmentLog,
     exchange: str,
-    data: bytes,
     *,
     kind: str = "response.body",
     media_type: str = BACKEND,
     limit: int = 1 << 20,
     level: Any = "full",
-    session: str = "s-1",
-) -> None:
-    sink = BodyRecord(
-        log,
-        session,
-        exchange,
-        kind,
-        limit=limit,
-        media_type=media_type.encode(),
-        level=level,
-        clock=ticking(),
-        key=b"k",
-    )
-    sink.add(data)
-    sink.close()
+) -> BodyRecord:
+    """A body that writes an event for each addition."""
+    about = {"limit": limit, "media_type": media_type.encode(), "level": level, "clock": ticking(), "key": b"k"}
+    return BodyRecord(log, "s-1", exchange, kind, **about)
+
+
+def body(log: SegmentLog, exchange: str, data: bytes, **more: Any) -> None:
+    made = sink(log, exchange, **more)
+    made.add(data)
+    made.close()
 
 
 def ended(log: SegmentLog, exchange: str, *, session: str = "s-1", outcome: str = "released", **more: Any) -> None:

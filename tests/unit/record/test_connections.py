@@ -18,10 +18,12 @@ from tests.unit.record.backend import (
     customers,
     described,
     ended,
+    message,
     opened,
     ready,
     report,
     row,
+    sink,
     statement,
 )
 from tests.unit.record.logs import NOW, exchange, open_log, ticking
@@ -163,6 +165,31 @@ def test_a_worker_that_was_killed_leaves_a_connection_without_an_end(folder: Pat
     found = read(folder, index)
     assert found.closed is None
     assert [one.document()["outcome"] for one in found.statements] == [""]
+
+
+def test_a_portal_that_is_read_in_parts_stays_one_statement(folder: Path, index: Index) -> None:
+    log = open_log(folder)
+    opened(log)
+    attempt(log, "x-1", "SELECT * FROM customers")
+    log.append("s-1", "x-1", "response.head", {"columns": [{"name": "a", "oid": 23, "format": "text"}]})
+    answer = sink(log, "x-1")
+    answer.add(row("1") + message("s"))
+    statement(log, "x-2", "SELECT 2", customers(1))
+    answer.add(row("2") + message("s"))
+    answer.close()
+    ended(log, "x-1", rows=2, outcome="suspended")
+    body(log, "x-1", b"late\n", kind="request.body", media_type="text/plain")
+    statement(log, "x-3", "SELECT 3", customers(1))
+    attempt(log, "x-4", "SELECT 4")
+    closed(log)
+    log.close()
+    found = read(folder, index)
+    assert [one.exchange.exchange for one in found.statements] == ["x-2", "x-1", "x-3", "x-4"]
+    document = found.statements[1].document()
+    assert (document["columns"], document["rows"], document["more"]) == (["a"], [["1"], ["2"]], [])
+    assert document["copied"]["text"] == "late\n"
+    assert document["problems"] == []
+    assert found.closed is not None
 
 
 def test_a_number_that_was_given_twice_keeps_both_connections(folder: Path, index: Index) -> None:

@@ -80,6 +80,20 @@ def test_statements_are_requests_and_connections_are_not(folder: Path, index: In
     assert index.exchanges_of("s-1", 2) == {"c-2", "x-2", "x-3", "x-4"}
 
 
+def test_only_refusals_count_as_refused(folder: Path, index: Index) -> None:
+    log = open_log(folder)
+    for number, outcome in enumerate(("released", "unread", "aborted", "prepared", "suspended", "failed")):
+        attempt(log, f"x-{number}", "SELECT 1")
+        ended(log, f"x-{number}", outcome=outcome)
+    attempt(log, "x-9", "SELECT 1")
+    ended(log, "x-9", outcome="limit_exceeded")
+    log.close()
+    index.update()
+    row = index.session("s-1")
+    assert row is not None
+    assert (row.requests, row.refused) == (7, 1)
+
+
 def test_a_session_of_http_has_no_connections(folder: Path, index: Index) -> None:
     log = open_log(folder)
     exchange(log, "s-1", "x-1")
