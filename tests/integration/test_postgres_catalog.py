@@ -124,9 +124,9 @@ def test_its_functions_too(catalog: Catalog, wanted: Function) -> None:
     same = replace(found, oid=wanted.oid, returns=wanted.returns, source=wanted.source, definition=wanted.definition)
     assert same == wanted
     assert re.sub(r"orders\.|\s+", "", found.source) == re.sub(r"orders\.|\s+", "", wanted.source)
-    if wanted.language == "plpgsql":
-        assert re.match(rf"CREATE OR REPLACE (FUNCTION|PROCEDURE) public\.{wanted.name}\(", found.definition)
-        assert wanted.source in found.definition
+    assert re.match(rf"CREATE OR REPLACE (FUNCTION|PROCEDURE) public\.{wanted.name}\(", found.definition)
+    assert found.source in found.definition
+    assert postgast.parse(found.definition).stmts
 
 
 def test_operators_casts_and_types(catalog: Catalog) -> None:
