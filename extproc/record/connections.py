@@ -55,8 +55,8 @@ class Statement:
     @property
     def number(self) -> int:
         """Its place in its connection, 0 where unknown."""
-        number = self.exchange.attempt.get("statement", self.operation.get("statement"))
-        return number if isinstance(number, int) else 0
+        said = (self.exchange.attempt, self.exchange.refused, self.operation)
+        return next((n for one in said if isinstance(n := one.get("statement"), int)), 0)
 
     def blocks(self, *, most: int | None = None) -> list[Block]:
         """What came back, each result with its first `most` rows."""

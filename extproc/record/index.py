@@ -230,11 +230,12 @@ class Index:
         if event.exchange == "-":
             return  # the log's own notes
         facts = facts_of(event)
-        resource = facts.resource if event.session != "-" else None
+        # Session "-" is of all resources, and a number in it is of some other session.
+        resource, number = (facts.resource, facts.connection) if event.session != "-" else (None, None)
         self._db.execute(_PUT_SESSION, (event.session, event.time, facts.issuer, facts.subject, facts.actor, resource))
         place = (event.session, event.exchange, log, event.time, segment, record.offset)
         said = (facts.summary, facts.action, facts.outcome, facts.status, facts.held, facts.bytes_in, facts.bytes_out)
-        of_sql = (facts.rows, facts.connection, facts.kind, facts.sqlstate)
+        of_sql = (facts.rows, number, facts.kind, facts.sqlstate)
         self._db.execute(_PUT_EXCHANGE, (*place, *said, *of_sql))
 
     def _put_problem(self, problem: Problem) -> None:

@@ -94,6 +94,18 @@ def test_a_statement_as_json(folder: Path, index: Index) -> None:
     }  # fmt: skip
 
 
+def test_a_statement_that_was_refused_before_it_was_understood_has_its_place(folder: Path, index: Index) -> None:
+    log = open_log(folder)
+    opened(log)
+    where = {"connection": "c-1", "number": 1, "statement": 4}
+    refused = {"code": "statement_malformed", "status": 400, "reason": "no", "rule": "", "summary": "SELEC 1", **where}
+    log.append("s-1", "x-1", "request.refused", refused)
+    log.close()
+    [one] = read(folder, index).document()["statements"]
+    assert (one["statement"], one["number"], one["outcome"]) == ("SELEC 1", 4, "statement_malformed")
+    assert (one["decision"], one["released"], one["refused"]["reason"]) == (None, False, "no")
+
+
 def test_an_error_and_several_results_of_one_text(folder: Path, index: Index) -> None:
     log = open_log(folder)
     opened(log)

@@ -94,6 +94,19 @@ def test_only_refusals_count_as_refused(folder: Path, index: Index) -> None:
     assert (row.requests, row.refused) == (7, 1)
 
 
+def test_refusals_without_a_session_are_of_no_connection(folder: Path, index: Index) -> None:
+    log = open_log(folder)
+    refused = {"code": "identity_expired", "status": 401, "summary": "SELECT 1", "number": 3, "connection": "c-3"}
+    log.append("-", "x-1", "request.refused", refused)
+    log.append("s-1", "x-2", "request.refused", refused)
+    log.close()
+    index.update()
+    nobody = index.session("-")
+    assert nobody is not None
+    assert (nobody.connections, index.connections("-")) == (0, [])
+    assert [row.number for row in index.connections("s-1")] == [3]
+
+
 def test_a_session_of_http_has_no_connections(folder: Path, index: Index) -> None:
     log = open_log(folder)
     exchange(log, "s-1", "x-1")
