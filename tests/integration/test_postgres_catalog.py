@@ -439,3 +439,24 @@ def test_the_superusers_database_is_read_too(server: Server) -> None:
         linked(server, READER) as other,
     ):
         assert read(link).fingerprint == read(other).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("isolation", "noticed"), [("READ COMMITTED", True), ("REPEATABLE READ", False), ("SERIALIZABLE", False)]
+)
+def test_an_old_snapshot_hides_what_the_server_already_acts_on(server: Server, isolation: str, noticed: bool) -> None:
+    """PostgreSQL looks names up as they are now, whatever the transaction's snapshot: nobody may rely on LOOK there."""
+    server.create("CREATE VIEW more.turned AS SELECT id, name FROM public.customers", "catalog")
+    server.create("GRANT USAGE ON SCHEMA more TO reader; GRANT SELECT ON more.turned TO reader", "catalog")
+    server.create("INSERT INTO public.customers (id, name, ssn) VALUES (5, 'a name', 'an ssn')", "catalog")
+    try:
+        with linked(server, READER) as link:
+            link.query(f"BEGIN ISOLATION LEVEL {isolation}")
+            before = look(link.query(LOOK)[0]).token
+            server.create(
+                "CREATE OR REPLACE VIEW more.turned AS SELECT id, ssn AS name FROM public.customers", "catalog"
+            )
+            assert (look(link.query(LOOK)[0]).token != before) is noticed
+            assert link.query("SELECT name FROM more.turned") == [[("an ssn",)]]
+    finally:
+        server.create("DROP VIEW more.turned; DELETE FROM public.customers", "catalog")
