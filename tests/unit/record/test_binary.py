@@ -3,7 +3,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extproc.record.binary import _ELEMENT_OF, _READERS, is_number, oid_of, text_of
@@ -192,6 +192,7 @@ def test_an_array_cannot_be_larger_than_its_bytes() -> None:
     assert text_of(nested, 1007, 1).startswith('{"')
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=80), st.sampled_from([*_READERS, *_ELEMENT_OF, 0, 2249]), st.sampled_from([0, 1, None]))
 def test_no_bytes_stop_the_reading(value: bytes, oid: int, form: int | None) -> None:
     assert isinstance(text_of(value, oid, form), str)

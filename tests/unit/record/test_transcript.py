@@ -3,7 +3,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extproc.record.items import (
@@ -84,6 +84,7 @@ def test_a_cut_anywhere_gives_what_came_before_and_says_so() -> None:
             assert found[-1] == Unread("the last message was not recorded whole")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_stop_the_reading(data: bytes) -> None:
     list(blocks(decode(data)))
