@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import types
 from collections.abc import Iterator
 from itertools import pairwise
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import click
+import jsonschema
 import pytest
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
@@ -172,10 +174,40 @@ def questions() -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
 def test_the_examples_of_a_policy_answer_what_the_page_says(number: int, tmp_path: Path) -> None:
     policy, question, expected = questions()[number]
     (tmp_path / "policy.rego").write_text(policy)
+    shutil.copytree(ROOT / "rego" / "policy" / "lib", tmp_path / "lib")
     engine = EmbeddedEngine(tmp_path)
     answer, revision = engine.evaluate(json.dumps(question).encode())
     assert json.loads(answer) == expected
     read_decision(answer, revision)
+
+
+def test_every_field_of_a_question_about_sql_is_described_and_stands_in_the_example() -> None:
+    schema = json.loads((ROOT / "rego" / "schema" / "input.json").read_text())
+    sql = schema["properties"]["sql"]
+    (example,) = [question for _, question, _ in questions() if "sql" in question]
+    jsonschema.Draft7Validator({**sql, "definitions": schema["definitions"]}).validate(example["sql"])
+    said = {name for row in rows(page("policy.md")) for name in codes_in(row[0])}
+    assert {*sql["properties"], *sql["properties"]["statements"]["items"]["properties"]} <= said
+
+
+def test_the_sql_example_asks_nothing_of_people_for_reads_and_opens_no_more(tmp_path: Path) -> None:
+    (policy, question, _) = next(found for found in questions() if "sql" in found[1])
+    (tmp_path / "policy.rego").write_text(policy)
+    shutil.copytree(ROOT / "rego" / "policy" / "lib", tmp_path / "lib")
+    engine = EmbeddedEngine(tmp_path)
+
+    def rule(**over: Any) -> str:
+        statement = {**question["sql"]["statements"][0], **over}
+        asked = {**question, "sql": {**question["sql"], "statements": [statement]}}
+        return read_decision(*engine.evaluate(json.dumps(asked).encode())).rule
+
+    assert rule() == "shop.update"
+    assert rule(kind="select", writes=[]) == "shop.read"
+    assert rule(kind="select", writes=[], where=False) == "default.closed"
+    assert rule(kind="delete") == "default.closed"
+    assert rule(tables=["public.orders", "hr.staff"]) == "default.closed"
+    assert rule(sure=False) == "default.closed"
+    assert rule(kind="set", settings=[{"name": "role", "value": "postgres", "local": False}]) == "default.closed"
 
 
 def test_the_payments_example_asks_for_the_body_first_and_never_takes_silence_for_a_yes(tmp_path: Path) -> None:
