@@ -266,6 +266,9 @@ def response_document(permit: Permit, facts: dict[str, JSON], services: Services
 
 def ask(document: dict[str, JSON], services: Services) -> Generator[Wait, Any, Decision]:
     """One question, one decision. A plain call where the engine answers at once."""
+    wanted = services.engine.reads
+    if wanted is not None:
+        document = {name: value for name, value in document.items() if name in wanted}
     try:
         body = orjson.dumps(document)
     except (TypeError, ValueError):

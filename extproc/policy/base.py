@@ -18,6 +18,10 @@ class PolicyEngine(Protocol):
         """
 
     @property
+    def reads(self) -> frozenset[str] | None:
+        """The first names under `input` that the policy can refer to (None: any); the rest need not be given."""
+
+    @property
     def revision(self) -> str:
         """The revision in force, as far as known."""
 

@@ -31,8 +31,8 @@ def missing_builtins(modules: list[AST]) -> list[Call]:
     known: dict[str, bool] = {}
     for module in modules:
         tree = module["ast"]
-        own = _own_names(tree, module["source"]["contents"].encode())
-        for name, line in _calls(tree):
+        own = own_names(tree, module["source"]["contents"].encode())
+        for name, line in calls(tree):
             if name.split(".")[0] in own:
                 continue
             if name not in known:
@@ -57,7 +57,7 @@ def package_of(module: AST) -> str:
     return _path(module["ast"]["package"]["refr"]) or ""
 
 
-def _own_names(tree: AST, text: bytes) -> set[str]:
+def own_names(tree: AST, text: bytes) -> set[str]:
     """What a module may call that is the policy's own: its rules, its imports, anything under `data`."""
     names = {"data", "input"}
     for rule in tree["rules"]:
@@ -80,7 +80,7 @@ def _heads(node: AST) -> Iterator[str]:
                 yield from _heads(value)
 
 
-def _calls(node: AST) -> Iterator[tuple[str, int]]:
+def calls(node: AST) -> Iterator[tuple[str, int]]:
     if isinstance(node, dict):
         call = node.get("Call")
         if isinstance(call, dict):
@@ -88,10 +88,10 @@ def _calls(node: AST) -> Iterator[tuple[str, int]]:
             if name:
                 yield name, call["span"]["line"]
         for value in node.values():
-            yield from _calls(value)
+            yield from calls(value)
     elif isinstance(node, list):
         for value in node:
-            yield from _calls(value)
+            yield from calls(value)
 
 
 def _path(node: AST) -> str | None:

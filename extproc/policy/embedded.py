@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -17,10 +18,13 @@ import regorus
 
 from extproc.errors import ConfigError, Refusal
 from extproc.policy.builtins import missing_builtins, package_of
+from extproc.policy.purity import is_pure, reads
 
 RULE: Final = "data.extproc.decision"
 _UNDEFINED: Final = '"<undefined>"'
 _MAX_INPUT: Final = 16 * 1024 * 1024  # bytes
+_REMEMBERED: Final = 4096  # answers
+_LONGEST: Final = 16 * 1024  # bytes of an input whose answer is remembered
 
 log = logging.getLogger("extproc.policy")
 
@@ -28,20 +32,43 @@ Files = dict[str, bytes]
 
 
 class EmbeddedEngine:
-    """The policy in a folder: every `*.rego` but tests, and `data.json`. Raises `ConfigError` for a bad one."""
+    """
+    The policy in a folder: every `*.rego` but tests, and `data.json`. Raises `ConfigError` for a bad one.
+
+    `reads` names the parts of the input that the policy can see (None: any); the rest need not be given. Where the
+    policy provably uses no time, randomness or network, an answer is remembered by all of the input that it can see.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         files = read_files(path)
         self._stamp = _stamp(path)
-        self._engine = load(files)
-        self._revision = revision_of(files)
+        self._take(load(files), files)
+
+    def _take(self, engine: regorus.Engine, files: Files) -> None:
+        modules = json.loads(engine.get_ast_as_json())
+        self._engine, self._revision = engine, revision_of(files)
+        self.reads = reads(modules)
+        self._known: OrderedDict[bytes, bytes] = OrderedDict()
+        self._pure = self.reads is not None and is_pure(modules)
 
     @property
     def revision(self) -> str:
         return self._revision
 
     def evaluate(self, document: bytes) -> tuple[bytes, str]:
+        known = self._known.get(document)
+        if known is not None:
+            self._known.move_to_end(document)
+            return known, self._revision
+        answer = self._evaluate(document)
+        if self._pure and len(document) <= _LONGEST:
+            self._known[document] = answer
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return answer, self._revision
+
+    def _evaluate(self, document: bytes) -> bytes:
         if len(document) > _MAX_INPUT:
             raise Refusal("policy_error", "the policy input is too large")
         try:
@@ -52,7 +79,7 @@ class EmbeddedEngine:
             raise Refusal("policy_error") from None
         if answer == _UNDEFINED:
             raise Refusal("policy_undefined")
-        return answer.encode(), self._revision
+        return bytes(answer.encode())
 
     def reload_if_changed(self) -> bool:
         """Take a changed policy; keep the old one where the new one is bad."""
@@ -66,7 +93,7 @@ class EmbeddedEngine:
         except ConfigError as error:
             log.error("policy not reloaded: %s", error)  # noqa: TRY400 - the place in our code says nothing
             return False
-        self._engine, self._revision = engine, revision_of(files)
+        self._take(engine, files)
         log.info("policy reloaded", extra={"revision": self._revision})
         return True
 

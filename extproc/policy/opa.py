@@ -30,6 +30,7 @@ class OpaEngine:
     """Says that a server must be asked."""
 
     revision = ""  # known with each answer
+    reads = None  # what it has, it does not say
 
     def evaluate(self, document: bytes) -> AskPolicy:
         return AskPolicy(document)

@@ -19,10 +19,9 @@ from extproc.postgres.plan import ColumnRules, Field, strategies
 from extproc.postgres.reading import Reading
 from extproc.postgres.sql.model import Step
 from extproc.postgres.wire import Reader
-from extproc.record.bodies import BodyRecord
+from extproc.record.bodies import BACKEND, BodyRecord
 from extproc.waits import Durable
 
-MEDIA_TYPE: Final = b"application/vnd.postgresql.backend"
 _RESERVE: Final = 1024 * 1024  # bytes that are counted together where no limit asks for more care
 
 
@@ -125,7 +124,7 @@ class Answer:
             permit.exchange,
             "response.body",
             limit=services.record_cap,
-            media_type=MEDIA_TYPE,
+            media_type=BACKEND.encode(),
             level=release.level,
             clock=services.clock,
             key=services.mask_key,

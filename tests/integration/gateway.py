@@ -52,6 +52,8 @@ class Gateway:
     resource: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict)
+    database: Mapping[str, Any] = field(default_factory=dict)  # a resource "db" of kind postgres: what differs
+    login: tuple[str, str] = ("", "")  # the role and password that the gateway has for it
     workers: int = 1
     home: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="xg-")))
     process: subprocess.Popen[bytes] | None = None
@@ -97,6 +99,13 @@ class Gateway:
             "resources": [{k: v for k, v in resource.items() if v is not None}],
             **self.settings,
         }
+        if self.database:
+            database = {"name": "db", "kind": "postgres", "port": free_port(), "credential": "db", **self.database}
+            if "tls" not in database:
+                database["plaintext"] = True
+            document["resources"].append({k: v for k, v in database.items() if v is not None})
+            login = {"kind": "password", "username": self.login[0], "env": "DB_PASSWORD"}
+            document["credentials"] = {"db": login, **document["credentials"]}
         (self.home / "policy").mkdir(exist_ok=True)
         (self.home / "policy" / "policy.rego").write_text(self.policy)
         self.config.write_text(yaml.safe_dump(document))
@@ -111,7 +120,7 @@ class Gateway:
             self.process = subprocess.Popen(
                 [*EXTPROC, "up", "-c", str(self.config), "--ready-file", str(ready)],
                 cwd=self.home,
-                env={**os.environ, "APP_TOKEN": CREDENTIAL, **self.environ},
+                env={**os.environ, "APP_TOKEN": CREDENTIAL, "DB_PASSWORD": self.login[1], **self.environ},
                 stdout=log,
                 stderr=log,
             )
@@ -141,6 +150,25 @@ class Gateway:
     @property
     def url(self) -> str:
         return str(self.ready["resources"][self.resource.get("name", "app")]["url"])
+
+    @property
+    def database_port(self) -> int:
+        return int(
+            next(one["port"] for one in yaml.safe_load(self.config.read_text())["resources"] if one["name"] == "db")
+        )
+
+    def dsn(self, token: str | None = None, **more: Any) -> str:
+        """For libpq and psycopg."""
+        given = {
+            "host": "127.0.0.1",
+            "port": self.database_port,
+            "user": "job",
+            "dbname": str(self.database["upstream"]).rpartition("/")[2],
+            "password": self.token() if token is None else token,
+            "sslmode": "disable",
+            **more,
+        }
+        return " ".join(f"{name}={value}" for name, value in given.items())
 
     @property
     def ready_port(self) -> int:

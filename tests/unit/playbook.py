@@ -106,6 +106,8 @@ class Policy:
         self.answers = list(answers) or [{"action": "allow"}]
         self.asked: list[dict[str, Any]] = []
 
+    reads = None
+
     @property
     def revision(self) -> str:
         return "r1"
