@@ -25,7 +25,7 @@ $(VENV)/.dev: $(VENV)/.run requirements/dev.txt
 
 install: $(VENV)/.run ## Install the gateway and its demo into .venv
 
-run: $(VENV)/.run ## Start the gateway with a Datasette behind it; Ctrl-C stops all
+run: $(VENV)/.run ## Start the gateway with a Datasette and a PostgreSQL behind it; Ctrl-C stops all
 	@exec $(BIN)/python -m demo run
 
 demo: $(VENV)/.run ## A scripted CI job tries everything (JSON=1 for a program)

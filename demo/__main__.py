@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import sys
 import time
+from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from demo.check import Row, checks
-from demo.stack import NotReady, Stack, running
+from demo.check import ACTS, Row, checks
+from demo.stack import ROOT, NotReady, Stack, running
+
+STATEMENTS = """\
+  SELECT name, email, ssn FROM customers WHERE city = 'East Michael';
+  SELECT * FROM customers;
+  COPY customers TO STDOUT;
+"""
 
 
 @click.group()
 def main() -> None:
-    """The gateway with a Datasette over generated customers behind it."""
+    """The gateway with a Datasette and a PostgreSQL over generated customers behind it."""
 
 
 @main.command()
 def run() -> None:
     """Start everything, say what to try, stop on Ctrl-C."""
     _interruptible()
-    print("starting Datasette and the gateway …", file=sys.stderr, flush=True)
+    print("starting Datasette, PostgreSQL and the gateway …", file=sys.stderr, flush=True)
     try:
         with running(free_ports=False) as stack:
             print(_welcome(stack), flush=True)
@@ -46,10 +54,11 @@ def check(*, as_json: bool) -> None:
     console = Console(stderr=True)
     rows: list[Row] = []
     try:
-        with console.status("starting Datasette and the gateway …"), running(free_ports=True) as stack:
+        with console.status("starting Datasette, PostgreSQL and the gateway …"), running(free_ports=True) as stack:
             for row in checks(stack):
                 rows.append(row)
-                console.print(f"  {'ok ' if row.ok else 'NOT'}  {row.what}", highlight=False, markup=False)
+                told = f"  {'ok ' if row.ok else 'NOT'}  {row.act}: {row.what}"
+                console.print(told, highlight=False, markup=False)
     except NotReady as error:
         sys.exit(f"demo: {error}")
     passed = all(row.ok for row in rows)
@@ -60,13 +69,14 @@ def check(*, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"version": 1, "passed": passed, "rows": [row.as_dict() for row in rows]}, indent=2))
     else:
-        Console(soft_wrap=False).print(_table(rows))
+        for act, _ in ACTS:
+            Console(soft_wrap=False).print(_table(act, [row for row in rows if row.act == act]))
     sys.exit(0 if passed else 1)
 
 
-def _table(rows: list[Row]) -> Table:
-    table = Table(title="What happened to a CI job's requests", title_justify="left")
-    for name in ("request", "expected", "what happened", ""):
+def _table(act: str, rows: list[Row]) -> Table:
+    table = Table(title=f"What happened to a CI job over {act}", title_justify="left")
+    for name in ("what it did", "expected", "what happened", ""):
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(row.what, row.expected, row.happened, "[green]ok[/]" if row.ok else "[bold red]NOT[/]")
@@ -78,9 +88,10 @@ def _welcome(stack: Stack) -> str:
     return f"""
 The gateway is up. development: true - these tokens open it for everybody on this machine.
 
-  customers   {url}   (or {stack.ready["listen"]} with Host: customers.localhost)
-  control     {stack.control}
-  metrics     {stack.ready["metrics"]}
+  customers      {url}   (or {stack.ready["listen"]} with Host: customers.localhost)
+  customers-db   {stack.database}
+  control        {stack.control}
+  metrics        {stack.ready["metrics"]}
 
 In a second terminal, in this folder: a CI job with its token (as GitHub Actions would issue it).
 
@@ -99,20 +110,35 @@ Held until somebody approves it:
 
   curl -H "Authorization: Bearer {token}" '{url}/customers/customers.csv?_stream=on' -o export.csv
 
+The same customers in PostgreSQL, with the token as the password:
+
+  PGPASSWORD={token} {_typed(stack.psql.path)} '{stack.conninfo}'
+
+Typed there: the first is allowed and masked, the second refused, the third held until somebody approves it.
+
+{STATEMENTS}
 In a third terminal, in this folder: a data owner, who sees what waits and approves it (ID is in the list).
 
   export EXTPROC_TOKEN=$(.venv/bin/extproc dev token --person dana --group data-owners -c demo/extproc.yaml)
   .venv/bin/extproc approvals list -c demo/extproc.yaml
   .venv/bin/extproc approvals approve ID -c demo/extproc.yaml
 
-What happened (SESSION is in the list):
+What happened (SESSION is in the list); and what PostgreSQL got of it:
 
   .venv/bin/extproc sessions list -c demo/extproc.yaml
   .venv/bin/extproc sessions replay SESSION -c demo/extproc.yaml
   .venv/bin/extproc sessions verify -c demo/extproc.yaml
+  less .extproc/demo/postgres.log
 
 Ctrl-C stops everything.
 """
+
+
+def _typed(path: str) -> str:
+    """The command as it is typed in this folder."""
+    if shutil.which("psql") == path:
+        return "psql"
+    return os.path.relpath(path, ROOT) if Path(path).is_relative_to(ROOT) else path
 
 
 def _interruptible() -> None:

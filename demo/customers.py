@@ -1,7 +1,10 @@
-"""Generated customers: always the same ones."""
+"""Generated customers and their orders: always the same ones."""
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
+import random
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +12,9 @@ from pathlib import Path
 from faker import Faker
 
 ROWS = 10_000
+ORDERS = 2_000
 SEED = 20260101
+_ITEMS = ("kettle", "desk lamp", "notebook", "headphones", "office chair", "water bottle")
 _SCHEMA = """
 create table customers (
     id integer primary key, name text not null, email text not null, phone text not null, city text not null,
@@ -31,6 +36,20 @@ def ensure(path: Path) -> None:
         database.executemany("insert into customers values (?, ?, ?, ?, ?, ?, ?, ?)", _customers())
     database.close()
     temporary.replace(path)
+
+
+def rows(path: Path) -> list[tuple[object, ...]]:
+    """All of them, from the database that `ensure` wrote."""
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        return database.execute("select * from customers order by id").fetchall()
+
+
+def orders() -> Iterator[tuple[object, ...]]:
+    """Id, the customer's id, a day, an item, a price."""
+    chance = random.Random(SEED)  # noqa: S311 - the same ones each time
+    for number in range(1, ORDERS + 1):
+        day = dt.date(2025, 1, 1) + dt.timedelta(days=chance.randrange(365))
+        yield number, chance.randint(1, ROWS), day, chance.choice(_ITEMS), f"{chance.uniform(5, 500):.2f}"
 
 
 def _customers() -> Iterator[tuple[object, ...]]:
