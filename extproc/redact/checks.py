@@ -104,8 +104,11 @@ def ssn(text: bytes, at: int, floor: int) -> Span | None:
 def email(text: bytes, at: int, floor: int) -> Span | None:
     """`local@domain.tld`, also with `%40`, as forms and links write it."""
     sign = at + 1
-    encoded = text[sign : sign + 1] == b"%"
-    window = text[max(floor, sign - _LOCAL_MAX) : sign]
+    encoded = text[sign] == 0x25
+    if not (text.startswith(b"%40", sign) if encoded else text[sign] == 0x40):
+        return None  # another detector's trigger
+    begin = sign - _LOCAL_MAX
+    window = text[max(floor, begin) : sign]
     size = len(window) - len(window.rstrip(_LOCAL))
     if size <= 0:
         return None
@@ -113,7 +116,7 @@ def email(text: bytes, at: int, floor: int) -> Span | None:
     if encoded:
         for escape in _SYNTAX_ESCAPE.finditer(text, start, sign):
             start = escape.end()
-    if text[start - 1 : start] in (b"\\", b"\x01"):  # 0x01 is a backslash that `escapes.py` has read
+    if text[start - 1] in (0x5C, 0x01):  # 0x01 is a backslash that `escapes.py` has read
         # Escaped text inside text (a JSON string in an event stream): `\n` is a line's end, not the letter n.
         letters = _ESCAPE_LETTERS.match(text, start, sign)
         start = letters.end() if letters else start
@@ -162,7 +165,9 @@ def github_token(text: bytes, at: int, floor: int) -> Span | None:
 
 def jwt(text: bytes, at: int, floor: int) -> Span | None:
     """A JWS or JWE in compact form (RFC 7515 3.1, RFC 7516 3.1): a header that begins `{"`, a dot, more; tail open."""
-    found = _BASE64URL.match(text, at, at + JWT_HEADER_MAX) if at >= floor else None
+    if at < floor or not text.startswith(b"eyJ", at):
+        return None
+    found = _BASE64URL.match(text, at, at + JWT_HEADER_MAX)
     if found is None:
         return None
     end = found.end()

@@ -1,0 +1,195 @@
+"""
+Masking of what COPY … TO STDOUT sends (PostgreSQL documentation, "COPY Operations"): CopyData messages, text or CSV.
+
+PostgreSQL sends a line in each message, which nothing promises: a line that comes in pieces, or several in one message,
+are put together and go on one by one.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from extproc.errors import Refusal
+from extproc.postgres.candidates import LARGE, Candidates
+from extproc.postgres.copyformat import copy_format
+from extproc.postgres.detect import Detection
+from extproc.postgres.maskplan import MaskPlan
+from extproc.postgres.search import holds_json, other_fields
+from extproc.postgres.sql.model import CopyShape
+from extproc.postgres.values import masked, varies
+from extproc.postgres.wire import ProtocolViolation
+
+COPY_DATA: Final = ord("d")
+LINE_CAP: Final = 64 * 1024 * 1024  # bytes of a line that comes in pieces
+
+_HEADER: Final = struct.Struct("!BI")
+_BODY_AT: Final = _HEADER.size
+
+
+class CopyMask:
+    """
+    Masks whole CopyData messages. `counts` says how many values, by `column:name` and by detector. With nothing to mask
+    they pass unseen. A header line stays as it is.
+
+    Raises `Refusal`: response_unmaskable for a form of COPY that cannot be masked and for lines with other fields than
+    the plan, response_malformed for a line that cannot be read or is too long.
+    """
+
+    def __init__(self, shape: CopyShape, plan: MaskPlan) -> None:
+        self._lines = _Lines(shape, plan) if plan.by_column or plan.by_detector else None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return self._lines.counts if self._lines is not None else {}
+
+    def feed(self, buffer: bytes, start: int, ends: Sequence[int]) -> bytes:
+        """The messages from `start` on that end at `ends` (see `framing.run`), masked."""
+        if not ends:
+            return b""
+        return buffer[start : ends[-1]] if self._lines is None else self._lines.feed(buffer, start, ends)
+
+    def end(self) -> None:
+        """CopyDone. Raises `ProtocolViolation` where a line has not ended, as nothing of it went on."""
+        if self._lines is not None and self._lines.waiting:
+            raise ProtocolViolation("copied data that ends inside a line")
+
+
+class _Lines:
+    def __init__(self, shape: CopyShape, plan: MaskPlan) -> None:
+        self._format = copy_format(shape)
+        if plan.by_column and self._format.ambiguous:
+            raise Refusal("response_unmaskable", "COPY with a NULL that a masked value may look the same as")
+        self._columns, self._key = plan.columns, plan.key
+        self._fixed = [
+            self._format.write(masked(column.strategy, b"", column.type, 0, plan.key), b"")
+            if column.strategy is not None and not varies(column.strategy, column.type)
+            else None
+            for column in plan.columns
+        ]
+        # Delimiters and the like that may stand inside of what detectors look for: no search over raw lines finds it.
+        self._everything = plan.by_detector and not self._format.searchable
+        self._masked = [place for place, column in enumerate(plan.columns) if column.strategy is not None]
+        self._counted = [0] * len(plan.columns)
+        self._searched = [
+            column.strategy is None and column.type.form != "plain" and plan.by_detector for column in plan.columns
+        ]
+        self._texts = [column.type.form == "text" for column in plan.columns]
+        self._detection = Detection(plan.detect, plan.key)
+        self._candidates = Candidates(self._detection.names, json=any(map(holds_json, plan.columns)))
+        self._header = shape.header
+        self._pieces: list[bytes] = []  # of a line that has not ended
+        self.waiting = 0  # bytes of it
+
+    @property
+    def counts(self) -> dict[str, int]:
+        found = dict(self._detection.counts)
+        for column, count in zip(self._columns, self._counted, strict=True):
+            if count:
+                label = f"column:{column.name}"
+                found[label] = found.get(label, 0) + count
+        return found
+
+    def feed(self, buffer: bytes, start: int, ends: Sequence[int]) -> bytes:
+        places, others = self._places(buffer, start, ends[-1])
+        places.append(ends[-1])  # so that there is always a next one
+        out: list[bytes] = []
+        done, first, whole = start, 0, self._format.whole
+        for end in ends:
+            last, body = first, start + _BODY_AT
+            while places[last] < end:
+                last += 1
+            if self.waiting or self._header or not whole(buffer, body, end):
+                out.append(buffer[done:start])
+                out += self._put_together(buffer[body:end])
+                done = end
+            elif self._masked or self._everything or last > first or end - start > LARGE:
+                near = None if self._everything or end - start > LARGE else places[first:last]
+                new = self._line(buffer[body : end - 1], body, near, others)
+                if new is not None:
+                    out += (buffer[done:start], new)
+                    done = end
+            start, first = end, last
+        out.append(buffer[done:start])
+        return b"".join(out)
+
+    def _places(self, buffer: bytes, start: int, end: int) -> tuple[list[int], frozenset[int]]:
+        """Where to look, in order, and those of the places that may be anything but an address."""
+        if self._everything or not any(self._searched):
+            return [], frozenset()
+        places = self._candidates.addresses(buffer, start, end)
+        others = self._candidates.others(buffer, start, end)
+        return (sorted({*places, *others}) if others else places), frozenset(others)
+
+    def _put_together(self, data: bytes) -> Iterator[bytes]:
+        """The lines that end in the next piece, each as a message."""
+        done = 0
+        for end in self._format.line_ends(data):
+            line = b"".join((*self._pieces, data[done : end - 1]))
+            self._pieces.clear()
+            self.waiting = 0
+            done = end
+            if self._header:
+                self._header = False
+                yield _message(line)
+            else:
+                yield self._line(line, 0, None, frozenset()) or _message(line)
+        if done < len(data):
+            self._pieces.append(data[done:])
+            self.waiting += len(data) - done
+            if self.waiting > LINE_CAP:
+                raise Refusal("response_malformed", "a line of copied data is too long")
+
+    def _line(self, line: bytes, base: int, near: list[int] | None, others: frozenset[int]) -> bytes | None:
+        """
+        The message in place of a line that begins at `base`, None where it stays. `near` are the candidates in it; None
+        means that every field must be looked at.
+        """
+        raws = self._format.split(line)
+        if len(raws) != len(self._columns):
+            raise other_fields()
+        news = self._searched_fields(raws, base, near, others) if near or near is None else raws.copy()
+        for place in self._masked:
+            if raws[place] != self._format.null:
+                self._counted[place] += 1
+                news[place] = self._fixed[place] or self._replaced(raws[place], place)
+        return None if news == raws else _message(self._format.delimiter.join(news))
+
+    def _replaced(self, raw: bytes, place: int) -> bytes:
+        column = self._columns[place]
+        assert column.strategy is not None
+        value = masked(column.strategy, self._format.read(raw), column.type, 0, self._key)
+        return self._format.write(value, raw)
+
+    def _searched_fields(
+        self, raws: list[bytes], base: int, near: list[int] | None, others: frozenset[int]
+    ) -> list[bytes]:
+        news, first, stop = raws.copy(), 0, base
+        for place, raw in enumerate(raws):
+            start, stop = stop, stop + len(raw)
+            last = first
+            if near is not None:
+                # What stands right before a field may be the beginning of what finds it.
+                while last < len(near) and near[last] < stop:
+                    last += 1
+            if self._searched[place] and raw and (near is None or last > first):
+                news[place] = self._looked_at(raw, place, start, near and near[first:last], others)
+            first = last
+            stop += 1
+        return news
+
+    def _looked_at(self, raw: bytes, place: int, start: int, near: list[int] | None, others: frozenset[int]) -> bytes:
+        verbatim = self._format.verbatim(raw)
+        if near and verbatim >= 0 and self._texts[place] and others.isdisjoint(near):
+            value = raw[verbatim : len(raw) - verbatim]
+            start += verbatim
+            new: bytes | None = self._detection.addresses(value, [one - start for one in near if one >= start])
+        else:
+            value = self._format.read(raw)
+            new = self._detection.edit(value, self._columns[place].type, 0)
+        return raw if new is value else self._format.write(new, raw)
+
+
+def _message(line: bytes) -> bytes:
+    return _HEADER.pack(COPY_DATA, len(line) + _BODY_AT) + line + b"\n"
