@@ -12,7 +12,8 @@ from typing import Any, Final, Literal
 import postgast
 
 from extproc.postgres.catalog import Function
-from extproc.postgres.sql import plpgsql
+from extproc.postgres.sql import limits, plpgsql
+from extproc.postgres.sql.declared import tokens_of
 from extproc.postgres.sql.model import SqlError
 from extproc.postgres.sql.parse import inner
 from extproc.postgres.sql.signature import Signature, signature_of
@@ -78,30 +79,30 @@ def _signature(function: Function) -> tuple[Signature, tuple[str, ...]]:
 
 def _sql_fragments(source: str) -> tuple[Fragment, ...]:
     """A string body as a whole; a SQL-standard body (RETURN …, BEGIN ATOMIC … END) by its parts."""
-    data = source.encode()
     try:
-        tokens = [(token.start, token.end) for token in postgast.scan(source).tokens]
-    except (postgast.PgQueryError, UnicodeError):
+        source = limits.plain(source)
+        tokens = tokens_of(source)
+    except (SqlError, postgast.PgQueryError):
+        return (Fragment(source, "statement"),)  # the caller finds out
+    words = [token.word for token in tokens[:2]]
+    if words[:1] != ["return"] and words != ["begin", "atomic"]:
         return (Fragment(source, "statement"),)
-    words = [data[start:end].decode().lower() for start, end in tokens]
-    code = [index for index, word in enumerate(words) if not word.startswith(("--", "/*"))]
-    first = [words[index] for index in code[:2]]
-    if first[:1] == ["return"]:
-        return (Fragment(data[tokens[code[0]][1] :].decode(), "expression"),)
-    if first != ["begin", "atomic"]:
-        return (Fragment(source, "statement"),)
-    found, begin = [], tokens[code[1]][1]
-    for index in code[2:]:
-        if words[index] == ";":
-            found.append(_part(data[begin : tokens[index][0]].decode()))
-            begin = tokens[index][1]
+    data = source.encode()
+    if words[0] == "return":
+        return (_part(data.decode()),)
+    found, begin = [], tokens[1].end
+    for token in tokens:
+        if token.word == ";":
+            found.append(_part(data[begin : token.start].decode()))
+            begin = token.end
     return tuple(found)
 
 
 def _part(text: str) -> Fragment:
-    words = text.split(None, 1)
-    if words and words[0].lower().startswith("return"):
-        return Fragment(text.strip()[len("return") :], "expression")
+    """Only RETURN begins with these letters: no statement does."""
+    text = text.strip()
+    if text[:6].lower() == "return":
+        return Fragment(text[6:], "expression")
     return Fragment(text, "statement")
 
 
@@ -132,9 +133,13 @@ def _plpgsql(source: str, shapes: list[Signature], name: str) -> Body:
 
 
 def do_of(node: Any) -> tuple[str, str]:
-    """Language and source of a DoStmt, for `body_of_do`."""
-    words = {"language": "", "as": ""}
+    """
+    Language and source of a DoStmt, for `body_of_do`. A source that stands there twice is none: the server refuses it,
+    and nobody should believe one of them.
+    """
+    words: dict[str, list[str]] = {"language": [], "as": []}
     for option in node.args:
         element = inner(option)
-        words[element.defname] = inner(element.arg).sval
-    return words["language"], words["as"]
+        words[element.defname].append(inner(element.arg).sval)
+    source = words["as"][0] if len(words["as"]) == 1 else ""
+    return (words["language"] or [""])[-1], source

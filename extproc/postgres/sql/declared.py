@@ -34,14 +34,10 @@ class Declaration:
 
 
 def tokens_of(text: str) -> list[Token]:
-    """Without comments. Raises `postgast.PgQueryError`."""
+    """Of a text without comments. Raises `postgast.PgQueryError`."""
     data = text.encode()
-    found = []
-    for token in postgast.scan(text).tokens:
-        word = data[token.start : token.end].decode()
-        if not word.startswith(("--", "/*")):
-            found.append(Token(word if word[0] == '"' else word.lower(), token.start, token.end))
-    return found
+    words = [(data[token.start : token.end].decode(), token) for token in postgast.scan(text).tokens]
+    return [Token(word if word[0] == '"' else word.lower(), token.start, token.end) for word, token in words]
 
 
 def declarations(source: str, tokens: list[Token]) -> list[Declaration]:

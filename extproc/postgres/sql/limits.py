@@ -14,6 +14,7 @@ from typing import Final
 
 import postgast
 
+from extproc.postgres.sql.comments import without_comments
 from extproc.postgres.sql.model import SqlError
 
 MOST_BYTES: Final = 1 << 20
@@ -27,20 +28,33 @@ _RUN: Final = re.compile(r"[~!@#^&|`?+\-*/%<>=]{64,}")
 _GLOBAL: Final = re.compile("global", re.IGNORECASE)
 
 
-def check(text: str) -> bytes:
-    """The text as UTF-8. Raises `SqlError`: 22021 (not characters), 54000 (too large), 54001 (too complex)."""
+def plain(text: str) -> str:
+    """
+    The text without comments, once it is known that parsing it is safe.
+
+    Raises `SqlError`: 22021 (not characters), 42601 (no tokens), 54000 (too large), 54001 (too complex).
+    """
+    size = _size(text)
+    if size > MOST_BYTES:
+        raise SqlError("54000", f"the query string has {size} bytes, at most {MOST_BYTES} are read")
+    if size > _SHORT:
+        _check_scanner(text)
+    try:
+        text = without_comments(text)
+        if size > _SHORT:
+            _check_tokens(text)
+    except postgast.PgQueryError as error:
+        raise syntax_error(error) from None
+    return text
+
+
+def _size(text: str) -> int:
     if "\0" in text:
         raise SqlError("22021", 'invalid byte sequence for encoding "UTF8": 0x00', text.index("\0") + 1)
     try:
-        data = text.encode()
+        return len(text.encode())
     except UnicodeEncodeError as error:
         raise SqlError("22021", 'invalid byte sequence for encoding "UTF8"', error.start + 1) from None
-    if len(data) > MOST_BYTES:
-        raise SqlError("54000", f"the query string has {len(data)} bytes, at most {MOST_BYTES} are read")
-    if len(data) > _SHORT:
-        _check_scanner(text)
-        _check_tokens(text)
-    return data
 
 
 def syntax_error(error: postgast.PgQueryError) -> SqlError:
@@ -58,14 +72,10 @@ def _check_scanner(text: str) -> None:
 
 
 def _check_tokens(text: str) -> None:
-    try:
-        tokens = postgast.scan(text).tokens
-    except postgast.PgQueryError as error:
-        raise syntax_error(error) from None
+    tokens = postgast.scan(text).tokens
     if len(tokens) > MOST_TOKENS:
         raise SqlError("54001", f"the query string has more than {MOST_TOKENS} tokens")
-    numbers = [token.token for token in tokens if token.token not in _COMMENT]
-    if _levels(numbers) > MOST_LEVELS:
+    if _levels([token.token for token in tokens]) > MOST_LEVELS:
         raise SqlError("54001", "the query string is nested too deeply")
 
 
@@ -105,7 +115,6 @@ _LOGIC: Final = _numbers("AND OR")  # lists in the tree, whatever their number
 _AND: Final = _numbers("AND")
 _BETWEEN: Final = _numbers("BETWEEN")
 _SPINE: Final = _numbers("UNION INTERSECT EXCEPT JOIN")
-_COMMENT: Final = _numbers("-- \n /* */")
 _TOLD: Final = _CASE | _END | _WHEN | _LOGIC | _BETWEEN | _SPINE
 
 

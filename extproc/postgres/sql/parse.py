@@ -18,7 +18,7 @@ MOST_DEPTH: Final = 400
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A top-level statement: its node (without `RawStmt` and `Node` around it) and its own slice of the text."""
+    """A top-level statement: its node (without `RawStmt` and `Node` around it), its own text without comments."""
 
     node: Any
     text: str
@@ -30,12 +30,13 @@ def parse(text: str) -> list[Parsed]:
 
     Raises `SqlError`: 42601 (syntax), 22021 (characters), 54000 (too large), 54001 (too deep, too complex).
     """
-    data = limits.check(text)
+    text = limits.plain(text)
     raw = _tree(text).stmts
     if len(raw) > limits.MOST_STATEMENTS:
         raise SqlError(
             "54000", f"the query string has {len(raw)} statements, at most {limits.MOST_STATEMENTS} are read"
         )
+    data = text.encode()
     return [Parsed(inner(one.stmt), _slice(data, one.stmt_location, one.stmt_len)) for one in raw]
 
 

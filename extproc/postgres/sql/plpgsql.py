@@ -58,7 +58,7 @@ class Found:
 def read(source: str, signature: Signature, name: str) -> Found | None:
     """None where libpg_query cannot parse the body with this signature."""
     try:
-        limits.check(source)
+        source = limits.plain(source)
         tokens = tokens_of(source)
         if len(tokens) > _MOST_TOKENS:
             return None

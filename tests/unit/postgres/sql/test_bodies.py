@@ -145,6 +145,8 @@ def test_a_do_block_is_plpgsql_or_in_doubt() -> None:
         (r"DO E'BEGIN \x45\u004eD' LANGUAGE 'PLpgSQL'", ("PLpgSQL", "BEGIN END")),
         ("DO $x$BEGIN\n$$ $y$ END$x$ LANGUAGE PLPGSQL", ("plpgsql", "BEGIN\n$$ $y$ END")),
         (r"DO U&'BEGIN \0045ND'", ("", "BEGIN END")),
+        ("DO 'BEGIN ' -- a\n'END'", ("", "BEGIN END")),
+        ("DO 'BEGIN DELETE' 'BEGIN END'", ("", "")),
     ],
 )
 def test_a_do_statement_is_read_whatever_its_quotes(text: str, found: tuple[str, str]) -> None:
@@ -201,7 +203,7 @@ def test_triggers_are_read_with_the_variables_that_they_have(returns: int, sourc
         ("RETURN (x * 2)", [(" (x * 2)", "expression")]),
         ("/* a */ return ssn", [(" ssn", "expression")]),
         ("BEGIN ATOMIC\n SELECT 1;\n DELETE FROM t WHERE a = ';';\nEND",
-         [("\n SELECT 1", "statement"), ("\n DELETE FROM t WHERE a = ';'", "statement")]),
+         [("SELECT 1", "statement"), ("DELETE FROM t WHERE a = ';'", "statement")]),
         ("BEGIN ATOMIC\n RETURN CASE WHEN a THEN 1 ELSE 2 END;\nEND", [(" CASE WHEN a THEN 1 ELSE 2 END", "expression")]),
         ("BEGIN ATOMIC\nEND", []),
         ("TABLE t", [("TABLE t", "statement")]),
