@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from extproc.pipeline import Permit
     from extproc.postgres.answer import Answer
 
+_OWN = "extproc_"  # what names that the gateway gives begin with: SQL's names stand in the same list on the server
 _MOST = 10_000  # names of a kind; a client that leaks them is cut off before the gateway is
 
 
@@ -93,7 +94,7 @@ class Names:
         if max(len(self.statements), len(self.portals)) >= _MOST:
             raise Refusal("overloaded", "too many prepared statements or portals")
         self._given += 1
-        return b"extproc_%d" % self._given
+        return b"%s%d" % (_OWN.encode(), self._given)
 
     def find_statement(self, name: bytes) -> Prepared | None:
         return self.coming_statements.get(name) or self.statements.get(name)
@@ -145,7 +146,9 @@ class Names:
     # --- of SQL itself
 
     def of_step(self, step: Step) -> Analysis | None:
-        """What a statement runs by name. Raises `Refusal` for a name that this connection did not make."""
+        """What a statement runs by name. Raises `Refusal` for a name that this connection did not make, or may not."""
+        if step.prepares.startswith(_OWN) or step.declares.startswith(_OWN):
+            raise Refusal("statement_refused", f"names that begin with {_OWN} are the gateway's own")
         if step.executes:
             found = self.prepared.get(step.executes)
             if found is None:
@@ -168,12 +171,11 @@ class Names:
             self._keep(self.prepared, step.prepares, step.inner)
         if step.declares and step.inner is not None:
             self._keep(self.cursors, step.declares, step.inner)
-        if step.deallocates == "*" or step.discard in ("all", "plans"):
+        if step.deallocates == "*" or step.discard == "all":
             self.prepared.clear()
+            self.statements.clear()
         elif step.deallocates:
             self.prepared.pop(step.deallocates, None)
-        if step.deallocates == "*" or step.discard == "all":
-            self.statements.clear()
         if step.closes == "*" or step.discard == "all":
             self.cursors.clear()
             self.transaction_ended()
