@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 OPA_VERSION := v1.22.2
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test test-long check lint format bench clean
+.PHONY: help install run demo test test-long check lint format bench bench-postgres clean
 
 help: ## This list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 $(VENV)/.run: requirements/demo.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11 or say make PYTHON=python3" >&2; exit 1; }
@@ -54,6 +54,9 @@ format: $(VENV)/.dev ## Format the code
 
 bench: $(VENV)/.dev ## Measure what the gateway adds to a request
 	@$(BIN)/python -m tests.bench.latency
+
+bench-postgres: $(VENV)/.dev ## Measure what the gateway adds to PostgreSQL, beside PgBouncer
+	@$(BIN)/python -m tests.bench.postgres $(ARGS)
 
 clean: ## Remove what the demo and the tests left
 	rm -rf .extproc .pytest_cache .mypy_cache .ruff_cache
