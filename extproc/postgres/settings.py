@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from extproc.errors import Refusal
-from extproc.postgres.sql.model import Step
+from extproc.postgres.sql.model import Analysis, Step
+from extproc.postgres.sql.steps import TRACKED
 
 # They change how values look, how long things may take, or how a plan is made; never what a statement means.
 OPEN: Final = frozenset({
@@ -29,8 +30,6 @@ OPEN: Final = frozenset({
     "tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_user_timeout", "timezone", "transaction_deferrable",
     "transaction_isolation", "transaction_timeout", "work_mem", "xmloption",
 })  # fmt: skip
-# What it means is read again after each statement, once a client has changed it.
-TRACKED: Final = frozenset({"search_path"})
 # Set to one value alone: saying that again changes nothing.
 _SAME: Final = {
     "standard_conforming_strings": {"on", "true", "yes", "1"},
@@ -56,6 +55,13 @@ PINNED: Final = {
     "array_nulls": "on",
     "quote_all_identifiers": "off",
 }
+_VIEW: Final = "pg_catalog.pg_settings"  # a rule turns an UPDATE of it into set_config
+# So pg_dump sets what may not exist (set_restrict_relation_kind, pg_dump.c). It forbids views and foreign tables to the
+# statements that follow: nothing becomes possible by it.
+_OF_PG_DUMP: Final = tuple(
+    f"SELECT set_config(name, '{kinds}', false) FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind'"  # noqa: S608
+    for kinds in ("view, foreign-table", "view")
+)
 # ParameterStatus that may go to the client (PostgreSQL documentation, "Asynchronous Operations").
 REPORTED: Final = frozenset({
     "application_name", "client_encoding", "DateStyle", "default_transaction_read_only", "in_hot_standby",
@@ -69,8 +75,16 @@ _FIXED: Final = frozenset({
 })  # fmt: skip
 
 
-def require_open(steps: Iterable[Step], *, read_only: bool) -> None:
-    """Raises `Refusal("setting_refused")` where a statement would change what must stay."""
+def require_open(analysis: Analysis, *, read_only: bool) -> None:
+    """Raises `Refusal("setting_refused")` where a query string would change what must stay."""
+    if analysis.text in _OF_PG_DUMP:
+        return
+    if any(_VIEW in statement.writes for statement in analysis.statements):
+        raise Refusal("setting_refused", "settings are changed by SET alone")
+    _require_steps(analysis.steps, read_only=read_only)
+
+
+def _require_steps(steps: Iterable[Step], *, read_only: bool) -> None:
     for step in steps:
         if step.read_write and read_only:
             raise _refused("transaction_read_only")
@@ -84,7 +98,7 @@ def require_open(steps: Iterable[Step], *, read_only: bool) -> None:
             if name not in OPEN and name not in TRACKED and name not in _SAME and name not in PINNED:
                 raise _refused(name)
         if step.inner is not None:
-            require_open(step.inner.steps, read_only=read_only)
+            _require_steps(step.inner.steps, read_only=read_only)
 
 
 def _require(name: str, value: str, *, read_only: bool) -> None:
@@ -128,14 +142,3 @@ def startup_parameters(given: Mapping[str, str]) -> dict[str, str]:
 
 def is_fixed(name: str) -> bool:
     return name in _FIXED
-
-
-def moves_names(steps: Iterable[Step]) -> bool:
-    """Whether names may mean something else from now on: search_path was set, or may go back to what it was."""
-    for step in steps:
-        names = [setting.name.lower() for setting in step.settings] + [(step.reset or "").lower()]
-        if TRACKED.intersection(names) or step.reset == "*" or step.discard == "all":
-            return True
-        if step.inner is not None and moves_names(step.inner.steps):
-            return True
-    return False

@@ -18,6 +18,7 @@ from extproc.postgres.operation import Parameter, SqlOperation, merged
 from extproc.postgres.problem import notice
 from extproc.postgres.reading import Reading
 from extproc.postgres.sql.model import Analysis, SqlError, Step
+from extproc.postgres.sql.steps import moves_names
 
 # Seconds after which the catalog is looked at again: somebody beside the gateway may have changed it.
 LOOK_AGAIN: Final = 10.0
@@ -56,6 +57,7 @@ class Talk:
         self.statements = 0
         self.exchange = ""  # of the statement that was asked about last
         self._stale = False
+        self._changed = False  # definitions were changed in this transaction, and are not if it is rolled back
         self._moving = False  # search_path was changed: names may mean something else after each statement
         self._looked = context.services.clock()
 
@@ -65,7 +67,7 @@ class Talk:
         """A query string, and why it cannot be taken, if so."""
         try:
             analysis = self._complete(self.reading.analyse(text))
-            settings.require_open(analysis.steps, read_only=self.context.resource.read_only)
+            settings.require_open(analysis, read_only=self.context.resource.read_only)
         except SqlError as error:
             doubt = Refusal("statement_malformed", str(error), sqlstate=error.sqlstate, position=error.position)
             return Analysis(text, (), ()), doubt
@@ -168,14 +170,17 @@ class Talk:
         """The server has completed a statement."""
         self.names.done(step)
         if step.changes_catalog:
-            self._stale = True
-        if settings.moves_names((step,)):
+            self._stale = self._changed = True
+        if step.transaction == "rollback_to":
+            self._stale = self._stale or self._changed
+        if moves_names(step):
             self._moving = True
 
     def at_ready(self, status: bytes) -> None:
         """ReadyForQuery."""
         if status == b"I":
             self.names.transaction_ended()
+            self._stale, self._changed = self._stale or self._changed, False
         self.status = status
         self.at_rest = True
 

@@ -18,15 +18,16 @@ from extproc.postgres.sql.frame import Frame, Run, TooMuchError, walk
 from extproc.postgres.sql.kinds import kind_of
 from extproc.postgres.sql.known import known
 from extproc.postgres.sql.lineage import UNSURE, Rows
-from extproc.postgres.sql.model import Analysis, Origin, OutputColumn, Statement, Step
+from extproc.postgres.sql.model import Analysis, Origin, OutputColumn, Setting, Statement, Step
 from extproc.postgres.sql.parse import Parsed, parse
 from extproc.postgres.sql.query import query
 from extproc.postgres.sql.relations import origins_in
 from extproc.postgres.sql.statements import statement
-from extproc.postgres.sql.steps import step_of
+from extproc.postgres.sql.steps import moves_names, step_of
 from extproc.postgres.sql.writes import writing
 
 _TOO_MUCH = "too large or too deep to be followed"
+_CHANGED = "an earlier statement of the same string may change what names mean"
 
 
 def analyse(text: str, catalog: Catalog) -> Analysis:
@@ -36,6 +37,8 @@ def analyse(text: str, catalog: Catalog) -> Analysis:
     steps: list[Step] = []
     for parsed in parse(text):
         found, step = _top(parsed, run)
+        if any(one.changes_catalog or moves_names(one) for one in steps):
+            found, step = _doubted(found), replace(step, output_sure=False)
         statements += found
         steps.append(step)
     return Analysis(text, tuple(statements), tuple(steps), _fingerprint(text), facts_of(statements))
@@ -67,7 +70,7 @@ def _top(parsed: Parsed, run: Run) -> tuple[list[Statement], Step]:
     """A top-level statement with all that are in it."""
     kind, step = kind_of(parsed.node), step_of(parsed.node)
     frame = Frame(run, kind, run.known.catalog.search_path)
-    run.depth = 0
+    run.restart()
     rows: Rows | None
     try:
         rows = statement(parsed.node, frame)
@@ -80,17 +83,35 @@ def _top(parsed: Parsed, run: Run) -> tuple[list[Statement], Step]:
     return found, _completed(step, rows, found, parsed)
 
 
+def _doubted(found: list[Statement]) -> list[Statement]:
+    """What was read with a catalog that an earlier statement of the same string may have changed."""
+    return [replace(one, sure=False, doubts=(*one.doubts, _CHANGED)) for one in found]
+
+
 def _completed(step: Step, rows: Rows | None, found: list[Statement], parsed: Parsed) -> Step:
     changes = step.changes_catalog or not found[0].sure or any(not one.sure or _defines(one.kind) for one in found[1:])
+    settings = _settings(found)
     output, sure = _output(rows)
     if step.prepares or step.declares:
         text = _after(parsed.text, "AS" if step.prepares else "FOR")
         nested = tuple(replace(one, via=one.via[1:]) for one in found[1:])
         kind = nested[0].kind if nested else "unknown"
-        inside = Step(kind, output=output, output_sure=sure, changes_catalog=changes)
+        inside = Step(kind, output=output, output_sure=sure, settings=settings, changes_catalog=changes)
         inner = Analysis(text, nested or tuple(found), (inside,), _fingerprint(text), facts_of(nested or found))
         return replace(step, output=None, output_sure=True, inner=inner)
-    return replace(step, output=output, output_sure=sure, changes_catalog=changes)
+    return replace(step, output=output, output_sure=sure, settings=settings, changes_catalog=changes)
+
+
+def _settings(found: list[Statement]) -> tuple[Setting, ...]:
+    """
+    All that is set, by SET, set_config or a body that runs. What the functions of a database keep in settings of their
+    own (with a dot in the name) is theirs.
+    """
+    return tuple(setting for one in found for setting in one.settings if not (_in_body(one) and "." in setting.name))
+
+
+def _in_body(one: Statement) -> bool:
+    return any(step.startswith(("function:", "trigger:")) for step in one.via)
 
 
 def _after(text: str, word: str) -> str:

@@ -32,6 +32,8 @@ _TRANSACTIONS: Final = frozenset({
 })  # fmt: skip
 _VAR_SET_VALUE, _VAR_SET_DEFAULT, _VAR_SET_CURRENT, _VAR_SET_MULTI, _VAR_RESET, _VAR_RESET_ALL = range(1, 7)
 _DISCARD: Final = {1: "all", 2: "plans", 3: "sequences", 4: "temp"}
+# What it means is read again after each statement, once a client has changed it.
+TRACKED: Final = frozenset({"search_path"})
 _READ_ONLY: Final = frozenset({"transaction_read_only", "default_transaction_read_only"})
 _FALSE: Final = frozenset({"0", "false", "off", "no"})
 _TRUE: Final = frozenset({"1", "true", "on", "yes"})
@@ -78,6 +80,14 @@ def _named(step: Step, node: Any, name: str) -> Step:
             return replace(step, closes=node.portalname or "*")
         case _:
             return replace(step, executes=_executed(node))
+
+
+def moves_names(step: Step) -> bool:
+    """Whether names may mean something else from now on: search_path was set, or may go back to what it was."""
+    names = [setting.name.lower() for setting in step.settings] + [(step.reset or "").lower()]
+    if not TRACKED.isdisjoint(names) or step.reset == "*" or step.discard == "all":
+        return True
+    return step.inner is not None and any(moves_names(one) for one in step.inner.steps)
 
 
 def settings_of(node: Any) -> tuple[Setting, ...]:
