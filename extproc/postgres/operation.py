@@ -173,5 +173,12 @@ def merged(analysis: Analysis, other: Analysis, via: str) -> Analysis:
     """`analysis`, one statement, with those of `other`, which it runs by name (EXECUTE, FETCH), behind its own."""
     statements = (*analysis.statements, *(replace(one, via=(via, *one.via)) for one in other.statements))
     inner = other.steps[-1] if other.steps else Step("unknown", output_sure=False)
-    step = replace(analysis.steps[0], output=inner.output, output_sure=inner.output_sure, inner=other)
+    own = analysis.steps[0]
+    step = replace(
+        own,
+        output=inner.output,
+        output_sure=inner.output_sure,
+        inner=other,
+        changes_catalog=own.changes_catalog or inner.changes_catalog,
+    )
     return replace(analysis, statements=statements, steps=(step,), facts=facts_of(statements), cache={})

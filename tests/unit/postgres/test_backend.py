@@ -77,14 +77,12 @@ def test_impossible_lengths(kind: int, length: int) -> None:
 
 
 def test_an_incomplete_message_is_not_empty() -> None:
-    backend = Backend(LIMIT)
-    assert backend.empty
-    backend.feed(b"D")
-    assert backend.next() is None
-    assert not backend.empty
-    backend.feed(struct.pack("!I", 50))
-    assert backend.next() is None
-    assert not backend.empty
+    backend, seen = Backend(LIMIT), []
+    for data in (b"", b"D", struct.pack("!I", 50)):
+        backend.feed(data)
+        assert backend.next() is None
+        seen.append(backend.empty)
+    assert seen == [True, False, False]
 
 
 def test_a_large_message_in_many_pieces_is_joined_once() -> None:

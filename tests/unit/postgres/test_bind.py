@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.postgres.bind import read_bind, write_bind
+from extproc.postgres.bind import Bind, read_bind, write_bind
 from extproc.postgres.operation import Parameter
 from extproc.postgres.wire import ProtocolViolation, Reader
 from tests.unit.postgres.talking import bind
@@ -12,7 +12,7 @@ from tests.unit.postgres.talking import bind
 values = st.lists(st.none() | st.binary(max_size=9), max_size=5)
 
 
-def read(data: bytes):  # type: ignore[no-untyped-def]
+def read(data: bytes) -> Bind:
     return read_bind(Reader(data[5:]))
 
 
