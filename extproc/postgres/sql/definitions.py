@@ -19,8 +19,7 @@ from extproc.postgres.sql.written import new_name
 
 # They name tables and leave rows and definitions as they are.
 _READING: Final = frozenset({
-    "lock", "vacuum", "analyze", "cluster", "reindex", "grant", "revoke", "comment", "security_label", "alter_policy",
-    "create_policy", "create_statistics", "create_publication", "alter_publication",
+    "lock", "vacuum", "analyze", "cluster", "reindex", "create_statistics", "create_publication", "alter_publication",
 })  # fmt: skip
 # What they run is not in the statement.
 _UNSEEN: Final = {
@@ -46,8 +45,11 @@ def define(node: Any, frame: Frame) -> None:
         frame.doubt(f"unknown statement {type(node).__name__}")
     if kind in _UNSEEN:
         frame.doubt(_UNSEEN[kind])
-    if kind == "drop":
-        _drop(node, frame)
+    if kind == "drop" and node.remove_type in _OBJECT_TABLES:
+        for one in node.objects:
+            _named(one, frame, missing=node.missing_ok)
+    elif kind in {"comment", "security_label"} and node.objtype in _OBJECT_TABLES:
+        _named(node.object, frame)
     elif kind == "refresh_materialized_view":
         _refresh(node, frame)
     # Functions and columns may be named over the table that the statement is about.
@@ -59,7 +61,7 @@ def define(node: Any, frame: Frame) -> None:
 
 
 def _table(name: Any, kind: str, frame: Frame, scope: Scope | None = None) -> None:
-    relation = frame.run.known.relation(frame.path, name.schemaname, name.relname)
+    relation = frame.run.known.named(frame.path, name)
     if relation is None:
         made = new_name(name.schemaname, name.relname, frame, temporary=name.relpersistence == "t")
         if kind not in _CREATING:
@@ -77,23 +79,21 @@ def _table(name: Any, kind: str, frame: Frame, scope: Scope | None = None) -> No
             frame.writes[one] = None
 
 
-def _drop(node: Any, frame: Frame) -> None:
-    if node.remove_type not in _OBJECT_TABLES:
-        return
-    for one in node.objects:
-        names = [part.string.sval for part in one.list.items]
-        schema = names[-2] if len(names) > 1 else ""
-        relation = frame.run.known.relation(frame.path, schema, names[-1])
-        name = relation.qualified if relation is not None else f"{schema}.{names[-1]}"
-        if relation is None and not node.missing_ok:
-            frame.doubt(f"unknown table {names[-1]}")
-        frame.tables[name] = None
-        frame.writes[name] = None
+def _named(node: Any, frame: Frame, *, missing: bool = False) -> None:
+    """A table by a list of names."""
+    names = [part.string.sval for part in node.list.items]
+    schema = names[-2] if len(names) > 1 else ""
+    relation = frame.run.known.relation(frame.path, schema, names[-1])
+    name = relation.qualified if relation is not None else f"{schema}.{names[-1]}"
+    if relation is None and not missing:
+        frame.doubt(f"unknown table {names[-1]}")
+    frame.tables[name] = None
+    frame.writes[name] = None
 
 
 def _refresh(node: Any, frame: Frame) -> None:
     """It runs the view's definition."""
-    relation = frame.run.known.relation(frame.path, node.relation.schemaname, node.relation.relname)
+    relation = frame.run.known.named(frame.path, node.relation)
     if relation is not None:
         shape = shape_of(frame.run, relation)
         absorb(frame, shape)

@@ -21,6 +21,8 @@ from extproc.postgres.sql.scope import Item, Scope
 _OP, _OP_ANY, _OP_ALL, _DISTINCT, _NOT_DISTINCT, _NULLIF = 1, 2, 3, 4, 5, 6  # A_Expr_Kind
 _EXISTS, _ALL, _ANY, _ROWCOMPARE, _EXPR, _MULTIEXPR, _ARRAY = 1, 2, 3, 4, 5, 6, 7  # SubLinkType
 _AND, _OR = 1, 2  # BoolExprType
+_BETWEENS: Final = (11, 12, 13, 14)
+_BETWEEN: Final = [[">="], ["<="]]
 _BOOLEAN: Final = frozenset({"a_expr", "null_test", "boolean_test", "sub_link", "column_ref"})
 _NOBODY: Final[frozenset[Item]] = frozenset()
 
@@ -91,7 +93,10 @@ def _side(node: Any, scope: Scope) -> Value:
         return mixed([expression(one, scope) for one in node.row_expr.args])
     if kind == "list":
         return mixed([expression(one, scope) for one in node.list.items])
-    return expression(node, scope)
+    value = expression(node, scope)
+    if value.fields is not None:
+        scope.frame.use(value, ARGUMENT)
+    return value
 
 
 def _a_expr(node: Any, scope: Scope) -> Value:
@@ -103,7 +108,7 @@ def _operated(node: Any, scope: Scope, take: Callable[[Any, Scope], Value]) -> V
     values: list[Value] = []
     names: list[list[str]] = []
     while True:
-        names.append([one.string.sval for one in node.name])
+        names += _operators(node)
         if node.HasField("rexpr"):
             values.append(_operand(node.rexpr, scope, take))
         if not node.HasField("lexpr"):
@@ -116,6 +121,10 @@ def _operated(node: Any, scope: Scope, take: Callable[[Any, Scope], Value]) -> V
         node, take = left.a_expr, argument
     extra = [found for name in names if (found := called_by_operator(name, values, scope.frame)) is not None]
     return mixed([*values, *extra])
+
+
+def _operators(node: Any) -> list[list[str]]:
+    return _BETWEEN if node.kind in _BETWEENS else [[one.string.sval for one in node.name]]
 
 
 def _operand(node: Any, scope: Scope, take: Callable[[Any, Scope], Value]) -> Value:

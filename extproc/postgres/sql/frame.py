@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from extproc.postgres.sql.effects import STATISTICS_COLUMNS
 from extproc.postgres.sql.lineage import ARGUMENT, PROJECT, Rows, Value, column_uses
 from extproc.postgres.sql.model import FunctionUse, Origin, Setting, Statement
 
@@ -37,6 +38,13 @@ class Run:
     depth: int = 0
     open_views: set[int] = field(default_factory=set)
     open_bodies: set[int] = field(default_factory=set)
+    cut: bool = False  # a body was left out, as it is open
+
+    def restart(self) -> None:
+        """For the next statement, with what is left."""
+        self.depth = 0
+        self.open_views.clear()
+        self.open_bodies.clear()
 
     def spend(self, work: int) -> None:
         self.left -= work
@@ -98,7 +106,7 @@ class Frame:
         uses = self.uses
         for value in (*(value for _, value in rows.columns), rows.rest):
             if value.fields is not None:
-                self.use(value, bits | ARGUMENT)
+                self.use(value, ARGUMENT)
             for origin in value.passing():
                 uses[origin] = uses.get(origin, 0) | bits
 
@@ -117,6 +125,9 @@ class Frame:
             )
 
     def done(self) -> Statement:
+        for table, columns in STATISTICS_COLUMNS.items():
+            if table in self.tables and any(one.table == table and one.column in columns for one in self.uses):
+                self.doubt(f"statistics in {table}")
         return Statement(
             self.kind,
             tuple(self.tables),

@@ -9,6 +9,7 @@ from extproc.postgres.sql import rowsets
 from extproc.postgres.sql.builtins import SAMPLING
 from extproc.postgres.sql.expressions import condition, expression
 from extproc.postgres.sql.lineage import JOIN, PREDICATE, Rows, Value, any_of, either, mixed, named
+from extproc.postgres.sql.model import FunctionUse
 from extproc.postgres.sql.relations import alias_of, table_item
 from extproc.postgres.sql.scope import Item, Scope, indexed, item_of, take
 
@@ -59,10 +60,12 @@ def _sample(node: Any, scope: Scope) -> list[Item]:
     method = node.method[-1].string.sval if len(node.method) else ""
     if method not in SAMPLING:
         scope.frame.doubt(f"unknown sampling method {method}")
+    # Which rows it takes depends on where they lie, and that on the sizes of values: shown as the function that it is.
+    scope.frame.add_function(FunctionUse(f"pg_catalog.{method}", "volatile", "internal"))
     for argument in node.args:
         scope.frame.use(expression(argument, scope), PREDICATE)
     if node.HasField("repeatable"):
-        expression(node.repeatable, scope)
+        scope.frame.use(expression(node.repeatable, scope), PREDICATE)
     return found
 
 

@@ -43,6 +43,12 @@ class Known:
     shapes: dict[tuple[int, bool], Shape] = field(default_factory=dict)
     bodies: dict[tuple[int, tuple[str, ...]], Any] = field(default_factory=dict)
 
+    def named(self, path: tuple[str, ...], node: Any) -> Relation | None:
+        """What a RangeVar means. Another database's tables cannot be reached."""
+        if node.catalogname not in {"", self.catalog.database}:
+            return None
+        return self.relation(path, node.schemaname, node.relname)
+
     def relation(self, path: tuple[str, ...], schema: str, name: str) -> Relation | None:
         """`pg_temp` is the session's own schema, whatever its number."""
         relations = self.catalog.relations

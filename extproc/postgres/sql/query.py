@@ -10,6 +10,7 @@ from extproc.postgres.sql.expressions import condition, expression, sorted_by, w
 from extproc.postgres.sql.fields import fields_of
 from extproc.postgres.sql.from_clause import from_clause
 from extproc.postgres.sql.lineage import (
+    ARGUMENT,
     GROUP,
     NOTHING,
     PREDICATE,
@@ -95,6 +96,8 @@ def _values(node: Any, scope: Scope) -> Rows:
     columns: list[Value] = []
     for number, row in enumerate(node.values_lists):
         values = [expression(one, scope) for one in row.list.items]
+        for value in values:
+            scope.frame.use(value, 0)
         pairs = zip(columns, values, strict=False)
         columns = [either(one, other) for one, other in pairs] if number else values
     rows = Rows(tuple((f"column{number}", value) for number, value in enumerate(columns, 1)))
@@ -141,7 +144,9 @@ def targets(nodes: Any, scope: Scope) -> Rows:
         target = one.res_target
         expanded = _expanded(target.val, scope)
         if expanded is None:
-            columns.append((target.name or name_of(target.val), expression(target.val, scope)))
+            value = expression(target.val, scope)
+            scope.frame.use(value, 0)  # it is named, even if nothing comes of it
+            columns.append((target.name or name_of(target.val), value))
             continue
         scope.frame.run.spend(len(expanded.columns))
         columns += expanded.columns
@@ -167,7 +172,10 @@ def _expanded(node: Any, scope: Scope) -> Rows | None:
     if kind == "a_indirection" and node.a_indirection.indirection[-1].WhichOneof("node") == "a_star":
         value = expression(node, scope)
         columns = fields_of(value, scope.frame)
-        return Rows(columns) if columns is not None else Rows((), known=False, rest=unsure(mixed([value])))
+        if columns is not None:
+            return Rows(columns)
+        scope.frame.use(value, ARGUMENT)
+        return Rows((), known=False, rest=unsure(mixed([value])))
     return None
 
 

@@ -6,14 +6,20 @@ from dataclasses import replace
 from typing import Any, Final
 
 from extproc.postgres.catalog import Catalog, Relation
+from extproc.postgres.sql.builtins import BUILT_IN_SCHEMAS
 from extproc.postgres.sql.ctes import rows_of
-from extproc.postgres.sql.frame import Frame, Run
+from extproc.postgres.sql.effects import is_statistics
+from extproc.postgres.sql.frame import Frame, Run, TooMuchError
 from extproc.postgres.sql.known import Shape
 from extproc.postgres.sql.lineage import NOTHING, UNSURE, Columns, Rows, Value, either, named, unsure
 from extproc.postgres.sql.model import Origin, SqlError
 from extproc.postgres.sql.parse import parse
 from extproc.postgres.sql.scope import Item, Scope, indexed, item_of
 
+# Views of its own that show it only in part, as pg_roles does pg_authid, are PostgreSQL's to know.
+_TELLS: Final = " tells of what other tables hold"
+_COLUMN: Final = 4  # what one costs, as `Run.spend` counts
+_MOST_NESTED: Final = 50  # views in views
 _VIEW_PATH: Final = ("pg_catalog",)
 
 
@@ -34,7 +40,7 @@ def table_item(node: Any, scope: Scope) -> Item:
             return item_of(name or node.relname, named(rows_of(cte), names))
         if node.relname in scope.frame.variables:
             return Item(name or node.relname, (), {}, rest=NOTHING, known=False)
-    relation = scope.frame.run.known.relation(scope.frame.path, node.schemaname, node.relname)
+    relation = scope.frame.run.known.named(scope.frame.path, node)
     if relation is None:
         item = unknown_item(node, scope.frame)
         scope.scanned.add(item)
@@ -44,11 +50,15 @@ def table_item(node: Any, scope: Scope) -> Item:
     return item
 
 
-def unknown_item(node: Any, frame: Frame) -> Item:
-    schema, name = node.schemaname, node.relname
-    frame.doubt(f"unknown table {schema}.{name}" if schema else f"unknown table {name}")
-    frame.tables[f"{schema}.{name}"] = None
-    return Item(alias_of(node)[0] or name, (), {}, rest=UNSURE, known=False)
+def unknown_item(node: Any, frame: Frame, *, write: bool = False) -> Item:
+    """A table that is not there, or that the role cannot see. Its name stands in the lists as it was given."""
+    name = f"{node.schemaname}.{node.relname}"
+    name = f"{node.catalogname}.{name}" if node.catalogname else name
+    frame.doubt(f"unknown table {name.removeprefix('.')}")
+    frame.tables[name] = None
+    if write:
+        frame.writes[name] = None
+    return Item(alias_of(node)[0] or node.relname, (), {}, rest=UNSURE, known=False)
 
 
 def relation_item(
@@ -67,6 +77,8 @@ def relation_item(
 def absorb(frame: Frame, shape: Shape) -> None:
     """What a view's definition does is done by whoever reads it, but for showing columns."""
     frame.tables.update(dict.fromkeys(shape.tables))
+    if is_statistics(shape.relation.qualified):
+        frame.doubt(shape.relation.qualified + _TELLS)
     behind = shape.behind
     if behind is None:
         return
@@ -86,7 +98,7 @@ def shape_of(run: Run, relation: Relation, *, only: bool = False) -> Shape:
     found = run.known.shapes.get(key)
     if found is not None:
         return found
-    run.spend(1 + len(relation.columns))
+    run.spend(1 + _COLUMN * len(relation.columns))
     if relation.kind == "v":
         if relation.oid in run.open_views:
             return _endless(relation)
@@ -126,7 +138,10 @@ def _materialized(run: Run, relation: Relation, shape: Shape) -> Shape:
 def _followed(run: Run, relation: Relation) -> tuple[Frame, list[Value]]:
     """The definition's values by column. Where they cannot be told, they are unsure and the frame has a doubt."""
     frame = Frame(run, "view", _VIEW_PATH)
+    if len(run.open_views) == _MOST_NESTED:
+        raise TooMuchError
     run.open_views.add(relation.oid)
+    depth, run.depth = run.depth, 0  # each view is a text of its own
     rows = None
     try:
         parsed = parse(relation.definition)
@@ -135,10 +150,13 @@ def _followed(run: Run, relation: Relation) -> tuple[Frame, list[Value]]:
     except SqlError:
         pass
     run.open_views.discard(relation.oid)
+    run.depth = depth
     if rows is None or not rows.known or len(rows.columns) != len(relation.columns):
         frame.doubt(f"view {relation.qualified} cannot be followed")
         return frame, [UNSURE] * len(relation.columns)
     values = [value for _, value in rows.columns]
+    if relation.schema in BUILT_IN_SCHEMAS:
+        frame.doubts = {doubt: None for doubt in frame.doubts if not doubt.endswith(_TELLS)}
     return frame, [unsure(value) for value in values] if frame.doubts else values
 
 

@@ -42,17 +42,25 @@ _OPEN: Final = Routine()
 
 
 def body(run: Run, function: Function, path: tuple[str, ...]) -> Routine:
-    """Of a function in sql or plpgsql. One that is being read already gives nothing more."""
+    """
+    Of a function in sql or plpgsql. One that is being read already gives nothing more; what was read while it was is not
+    kept, as it lacks what this one does.
+    """
     path = path_of(run, function, path)
     key = (function.oid, path)
     found: Routine | None = run.known.bodies.get(key)
     if found is not None:
         return found
     if function.oid in run.open_bodies:
+        run.cut = True
         return _OPEN
+    before, run.cut = run.cut, False
     run.open_bodies.add(function.oid)
     made = _read(run, function, path)
     run.open_bodies.discard(function.oid)
+    if run.cut and run.open_bodies:
+        return made
+    run.cut = before
     run.known.bodies[key] = made
     return made
 

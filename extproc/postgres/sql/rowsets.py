@@ -23,7 +23,8 @@ from extproc.postgres.sql.signature import signature_of
 def function_item(node: Any, scope: Scope) -> Item:
     """One function, or several side by side (ROWS FROM)."""
     alias, names = alias_of(node)
-    found = [_function(one.list.items, node.coldeflist, alias, scope) for one in node.functions]
+    single = alias if len(node.functions) == 1 else ""
+    found = [_function(one.list.items, node.coldeflist, single, scope) for one in node.functions]
     columns = tuple(column for one in found for column in one.columns)
     if node.ordinality:
         columns += (("ordinality", NOTHING),)

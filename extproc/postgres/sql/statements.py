@@ -116,11 +116,15 @@ def _create_table_as(node: Any, frame: Frame) -> None:
 
 def _copy(node: Any, frame: Frame) -> Rows | None:
     frame.options = options_of(node)
+    elsewhere = bool(node.filename) or node.is_program  # on the server: nothing comes back
     if node.HasField("query"):
-        return _within(node.query, frame, "copy")[1] or _NO_ROWS
-    relation = frame.run.known.relation(frame.path, node.relation.schemaname, node.relation.relname)
+        child, rows = _within(node.query, frame, "copy")
+        if elsewhere:
+            _written_from(rows or _NO_ROWS, child)
+        return None if elsewhere else rows or _NO_ROWS
+    relation = frame.run.known.named(frame.path, node.relation)
     if relation is None:
-        item = unknown_item(node.relation, frame)
+        item = unknown_item(node.relation, frame, write=node.is_from)
     else:
         # A table is copied without its children, a partitioned one with its partitions.
         item = relation_item(relation, frame, only=not node.is_from)
@@ -128,10 +132,10 @@ def _copy(node: Any, frame: Frame) -> Rows | None:
     if not node.is_from:
         rows = Rows(columns, item.known, item.rest or UNSURE)
         frame.give(rows)
-        return rows
-    if relation is None:
-        frame.writes.update(frame.tables)
-    else:
+        if elsewhere:
+            _written_from(rows, frame)
+        return None if elsewhere else rows
+    if relation is not None:
         written(relation, frame)
     for _, value in columns:
         frame.use(value, WRITE)
@@ -155,10 +159,9 @@ def _truncate(node: Any, frame: Frame) -> None:
     cascades = node.behavior == 2  # DROP_CASCADE
     for one in node.relations:
         name = one.range_var
-        relation = frame.run.known.relation(frame.path, name.schemaname, name.relname)
+        relation = frame.run.known.named(frame.path, name)
         if relation is None:
-            unknown_item(name, frame)
-            frame.writes[f"{name.schemaname}.{name.relname}"] = None
+            unknown_item(name, frame, write=True)
         else:
             written(relation, frame, cascades=cascades)
     if cascades:

@@ -43,11 +43,9 @@ def writing(node: Any, frame: Frame, outside: Scope | None = None) -> Rows:
 
 
 def _target(node: Any, frame: Frame, *, cascades: bool) -> Item:
-    relation = frame.run.known.relation(frame.path, node.schemaname, node.relname)
+    relation = frame.run.known.named(frame.path, node)
     if relation is None:
-        item = unknown_item(node, frame)
-        frame.writes.update(dict.fromkeys([f"{node.schemaname}.{node.relname}"]))
-        return item
+        return unknown_item(node, frame, write=True)
     item = relation_item(relation, frame, only=not node.inh, name=alias_of(node)[0])
     written(relation, frame, cascades=cascades)
     return item

@@ -89,6 +89,7 @@ BUILT_IN: tuple[tuple[str, int, int | None, str, int], ...] = (
     ("pg_backend_pid", 0, 0, "s", INT4), ("int4", 1, 2, "i", INT4), ("text", 1, 1, "i", TEXT), ("like_escape", 2, 2, "i", TEXT),
     ("overlaps", 4, 4, "i", BOOL), ("position", 2, 2, "i", INT4), ("xmlexists", 2, 2, "i", BOOL),
     ("similar_to_escape", 1, 2, "i", TEXT), ("num_nulls", 1, None, "i", INT4), ("gen_random_uuid", 0, 0, "v", UUID),
+    ("json_to_record", 1, 1, "s", RECORD), ("jsonb_populate_record", 2, 2, "s", ANYELEMENT), ("_pg_expandarray", 1, 1, "i", RECORD),
 )  # fmt: skip
 VOLATILITY: dict[str, Volatility] = {"i": "immutable", "s": "stable", "v": "volatile"}
 
