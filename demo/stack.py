@@ -165,7 +165,7 @@ def _database(document: dict[str, Any], base: Path, folder: Path, log: IO[bytes]
 
 def _start(database: Database) -> None:
     try:
-        database.start(DATA / "customers.db")
+        database.start(DATA / "customers.db", DATA)
     except DatabaseError as error:
         raise NotReady(str(error)) from None
 
