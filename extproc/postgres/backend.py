@@ -57,7 +57,7 @@ class Backend:
         kind = buffer[at]
         length = int.from_bytes(buffer[at + 1 : at + 5], "big")
         if not 4 <= length <= self._limit:
-            raise ProtocolViolation("the server sent a message of an impossible or too large length")
+            raise ProtocolViolation("a message of an impossible or too large length")
         end = at + 1 + length
         if end > len(buffer):
             self._parts, self._held = [buffer[at:]], len(buffer) - at

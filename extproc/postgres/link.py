@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import contextlib
+from collections.abc import Generator, Iterator
 from typing import Any, Final
 
 from extproc.postgres import settings, wire
@@ -29,6 +30,15 @@ _ENOUGH: Final = 64 * 1024  # bytes for the client that are worth a write of the
 
 class ServerGone(Exception):  # noqa: N818 - named for what happened
     """The server ended the connection, or said what it must not."""
+
+
+@contextlib.contextmanager
+def of_server() -> Iterator[None]:
+    """What is read here was sent by the server: that it cannot be read is not the client's doing."""
+    try:
+        yield
+    except ProtocolViolation as error:
+        raise ServerGone(f"the server sent {error}") from None
 
 
 class Link:
@@ -66,6 +76,7 @@ class Link:
 
     def from_client(self) -> Generator[Any, Any, Message]:
         """The client's next message, while the server is idle. Raises `ProtocolViolation`, `ServerGone`."""
+        self.unasked()  # what came together with the end of an answer
         while (found := self.client.next()) is None:
             yield from self.flush()
             event = yield Receive(Side.BOTH)
@@ -103,6 +114,7 @@ class Link:
             if isinstance(found, Rows) or not self.asynchronous(found):
                 raise ServerGone("the server spoke out of turn")
 
+    @of_server()
     def asynchronous(self, message: Message) -> bool:
         """Take a message that may come at any time (PostgreSQL documentation, "Asynchronous Operations")."""
         match message.kind:
@@ -148,4 +160,4 @@ class Link:
         try:
             return self.server.next()
         except ProtocolViolation as error:
-            raise ServerGone(str(error)) from None
+            raise ServerGone(f"the server sent {error}") from None
