@@ -70,7 +70,7 @@ _PURE_EXTENSIONS: Final = frozenset({
 
 # Relations that hold what other tables hold, how much of it there is, secrets, or what others are doing.
 STATISTICS_RELATIONS: Final = frozenset({
-    "pg_catalog.pg_statistic", "pg_catalog.pg_statistic_ext", "pg_catalog.pg_statistic_ext_data", "pg_catalog.pg_stats",
+    "pg_catalog.pg_statistic", "pg_catalog.pg_statistic_ext_data", "pg_catalog.pg_stats",
     "pg_catalog.pg_stats_ext", "pg_catalog.pg_stats_ext_exprs", "pg_catalog.pg_largeobject", "pg_catalog.pg_authid",
     "pg_catalog.pg_shadow", "pg_catalog.pg_user_mapping", "pg_catalog.pg_user_mappings", "pg_catalog.pg_subscription",
     "pg_catalog.pg_hba_file_rules", "pg_catalog.pg_ident_file_mappings", "pg_catalog.pg_file_settings",
@@ -113,3 +113,8 @@ def is_statistics(name: str) -> bool:
     """Whether a relation, by its qualified name, shows what tables hold without being one of them."""
     schema, _, relation = name.partition(".")
     return name in STATISTICS_RELATIONS or schema == "pg_toast" or relation.startswith(_STATISTICS_FAMILIES)
+
+
+def is_statistics_column(table: str, column: str) -> bool:
+    """The same of one column of a relation that is else only of definitions."""
+    return column in STATISTICS_COLUMNS.get(table, ())

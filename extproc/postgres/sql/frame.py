@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from extproc.postgres.sql.effects import STATISTICS_COLUMNS
+from extproc.postgres.sql.effects import STATISTICS_COLUMNS, is_statistics_column
 from extproc.postgres.sql.lineage import ARGUMENT, PROJECT, Rows, Value, column_uses
 from extproc.postgres.sql.model import FunctionUse, Origin, Setting, Statement
 
@@ -125,8 +125,8 @@ class Frame:
             )
 
     def done(self) -> Statement:
-        for table, columns in STATISTICS_COLUMNS.items():
-            if table in self.tables and any(one.table == table and one.column in columns for one in self.uses):
+        for table in STATISTICS_COLUMNS.keys() & self.tables.keys():
+            if any(one.table == table and is_statistics_column(table, one.column) for one in self.uses):
                 self.doubt(f"statistics in {table}")
         return Statement(
             self.kind,

@@ -8,7 +8,7 @@ from typing import Any, Final
 from extproc.postgres.catalog import Catalog, Relation
 from extproc.postgres.sql.builtins import BUILT_IN_SCHEMAS
 from extproc.postgres.sql.ctes import rows_of
-from extproc.postgres.sql.effects import is_statistics
+from extproc.postgres.sql.effects import is_statistics, is_statistics_column
 from extproc.postgres.sql.frame import Frame, Run, TooMuchError
 from extproc.postgres.sql.known import Shape
 from extproc.postgres.sql.lineage import NOTHING, UNSURE, Columns, Rows, Value, either, named, unsure
@@ -157,6 +157,7 @@ def _followed(run: Run, relation: Relation) -> tuple[Frame, list[Value]]:
     values = [value for _, value in rows.columns]
     if relation.schema in BUILT_IN_SCHEMAS:
         frame.doubts = {doubt: None for doubt in frame.doubts if not doubt.endswith(_TELLS)}
+        frame.uses = {one: bits for one, bits in frame.uses.items() if not is_statistics_column(one.table, one.column)}
     return frame, [unsure(value) for value in values] if frame.doubts else values
 
 

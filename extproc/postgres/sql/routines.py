@@ -43,8 +43,8 @@ _OPEN: Final = Routine()
 
 def body(run: Run, function: Function, path: tuple[str, ...]) -> Routine:
     """
-    Of a function in sql or plpgsql. One that is being read already gives nothing more; what was read while it was is not
-    kept, as it lacks what this one does.
+    Of a function in sql or plpgsql. One that is being read already gives nothing more; what was read while it was is
+    not kept, as it lacks what this one does.
     """
     path = path_of(run, function, path)
     key = (function.oid, path)

@@ -10,6 +10,7 @@ from extproc.postgres.catalog import Function
 from extproc.postgres.sql import calls, routines
 from extproc.postgres.sql.builtins import BUILT_IN_SCHEMAS, OUTPUTS, POLYMORPHIC, RECORD
 from extproc.postgres.sql.expressions import argument, expression
+from extproc.postgres.sql.fields import fields_of
 from extproc.postgres.sql.frame import Frame
 from extproc.postgres.sql.generic import parts
 from extproc.postgres.sql.lineage import NOTHING, Columns, Rows, Value, mixed, named
@@ -56,6 +57,11 @@ def _function(items: Sequence[Any], shared: Sequence[Any], alias: str, scope: Sc
     if functions and all(one.schema in BUILT_IN_SCHEMAS for one in functions) and names[-1] in OUTPUTS:
         return Rows(tuple((name, value) for name in OUTPUTS[names[-1]]))
     kinds = {one.returns for one in functions}
+    if kinds & POLYMORPHIC and len(node.args):
+        # json_populate_record(null::customers, …): of the row that it is given
+        fields = fields_of(expression(node.args[0], scope), scope.frame)
+        if fields is not None:
+            return Rows(_filled(fields, value))
     if len(functions) == 1:
         return _of_one(functions[0], value, alias, scope.frame)
     fields = scope.frame.run.known.fields_of(next(iter(kinds))) if len(kinds) == 1 else None
