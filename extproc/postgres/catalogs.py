@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
 from extproc.errors import Refusal
@@ -24,6 +24,8 @@ _ROUNDS: Final = 3  # a database that changes while it is read is read again
 _LARGEST: Final = 256 * 1024 * 1024  # bytes of a message
 
 Table = list[list[str | None]]
+Outside = Callable[[], Awaitable[Session]]
+_ISOLATION: Final = "SELECT pg_catalog.current_setting('transaction_isolation')"
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -37,13 +39,17 @@ class Catalogs:
         self._built_in: dict[str, Part] = {}
         self._busy = asyncio.Lock()
 
-    async def read(self, channel: Channel, *, in_transaction: bool) -> Reading:
-        """On an idle connection. Raises `Refusal("upstream_unavailable")`."""
+    async def read(self, channel: Channel, outside: Outside, *, in_transaction: bool) -> Reading:
+        """
+        On an idle connection; `outside` looks from beside its transaction. Raises `Refusal`: upstream_unavailable, and
+        statement_refused where a transaction's snapshot shows other definitions than the server would use.
+        """
         try:
             async with asyncio.timeout(_WITHIN):
                 for _ in range(_ROUNDS):
-                    (rows,) = await _run(channel, [introspect.LOOK])
-                    session = introspect.look(rows)
+                    session = await look(channel)
+                    if in_transaction and await _has_snapshot(channel):
+                        _require_same(session, await outside())
                     known = self._readings.get(session)
                     if known is not None:
                         self._readings.move_to_end(session)
@@ -75,8 +81,29 @@ class Catalogs:
         return reading
 
     async def _part(self, channel: Channel, statements: Sequence[str], *, in_transaction: bool) -> Part:
-        results = await _run(channel, introspect.within(statements) if in_transaction else statements)
+        try:
+            results = await _run(channel, introspect.within(statements) if in_transaction else statements)
+        except CatalogError:  # somebody holds a lock, perhaps: the connection is left as it was
+            await _run(channel, [introspect.WITHIN_FAILED if in_transaction else "ROLLBACK"])
+            raise
         return await asyncio.to_thread(introspect.part, results)
+
+
+async def look(channel: Channel) -> Session:
+    """What the database holds, as a token. Raises `CatalogError`, `ProtocolViolation`, `EOFError`."""
+    (rows,) = await _run(channel, [introspect.LOOK])
+    return introspect.look(rows)
+
+
+async def _has_snapshot(channel: Channel) -> bool:
+    """From REPEATABLE READ on a transaction sees the catalog as it was, while the server looks names up as they are."""
+    (rows,) = await _run(channel, [_ISOLATION])
+    return rows != [["read committed"]]
+
+
+def _require_same(inside: Session, outside: Session) -> None:
+    if inside.key != outside.key:
+        raise Refusal("statement_refused", "definitions changed since this transaction began: end it first")
 
 
 def _keep(where: OrderedDict[K, V], key: K, value: V) -> None:

@@ -23,6 +23,7 @@ from extproc.postgres.link import ServerGone, Steps
 from extproc.postgres.names import Portal, Prepared
 from extproc.postgres.operation import SqlOperation
 from extproc.postgres.simple import decoded, refused
+from extproc.postgres.sql.model import Analysis
 from extproc.postgres.talk import Talk
 from extproc.postgres.wire import Message, ProtocolViolation, Reader
 from extproc.waits import FetchKeys
@@ -47,6 +48,7 @@ class Extended:
     def handle(self, message: Message) -> Steps:
         """Raises `Refusal` where the connection cannot go on."""
         if message.kind == b"S":
+            Reader(message.body).end()
             yield from self._sync()
         elif not self.skipping:
             try:
@@ -85,8 +87,7 @@ class Extended:
         reader.end()
         if name and talk.names.find_statement(name):
             raise Refusal("statement_refused", "a prepared statement of that name exists", sqlstate="42P05")
-        yield from self._refresh()
-        analysis, doubt = talk.read(text)
+        analysis, doubt = yield from self._understand(text)
         if doubt is not None:
             yield from talk.decide(talk.operation(analysis, "extended", step="prepare"), doubt)
         prepared = Prepared(name, talk.names.give(name), text, analysis, types)
@@ -157,8 +158,7 @@ class Extended:
 
     def _decide(self, portal: Portal) -> Steps:
         prepared = portal.prepared
-        yield from self._refresh()
-        prepared.analysis, doubt = self._talk.read(prepared.text)
+        prepared.analysis, doubt = yield from self._understand(prepared.text)
         operation = self._talk.operation(prepared.analysis, "extended", portal.parameters)
         portal.permit = yield from self._ask(operation, doubt)
         portal.operation, prepared.decided = operation, True
@@ -196,9 +196,9 @@ class Extended:
         if isinstance(context.services.verifier.verify(context.proof, context.services.clock()), FetchKeys):
             raise Refusal("identity_unavailable")
 
-    def _refresh(self) -> Steps:
+    def _understand(self, text: str) -> Generator[Any, Any, tuple[Analysis, Refusal | None]]:
         self._talk.at_rest = not self._sent
-        yield from self._talk.refresh()
+        return (yield from self._talk.understand(text))
 
     # --- what is sent
 

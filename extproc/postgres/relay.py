@@ -147,7 +147,10 @@ class PostgresRelay:
 
     async def _greet(self, sock: socket.socket) -> Channel | None:
         plain = Plain(sock)
-        head = await plain.take(proxy.HEAD)
+        try:
+            head = await plain.take(proxy.HEAD)
+        except EOFError:
+            return None  # Envoy's health check: it connects, and that is all
         source = proxy.source_of(head, await plain.take(proxy.rest_of(head)))
         context = self._tls.context() if self._tls is not None else None
         secure = await plain.negotiate(offer_tls=context is not None)

@@ -20,8 +20,7 @@ def run_query(talk: Talk, body: bytes) -> Steps:
     reader.end()
     text = decoded(raw)
     try:
-        yield from talk.refresh()
-        analysis, doubt = talk.read(text)
+        analysis, doubt = yield from talk.understand(text)
         operation = talk.operation(analysis, "simple")
         permit = yield from talk.decide(operation, doubt)
     except Refusal as refusal:

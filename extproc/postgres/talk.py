@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -22,6 +23,7 @@ from extproc.postgres.sql.steps import moves_names
 
 # Seconds after which the catalog is looked at again: somebody beside the gateway may have changed it.
 LOOK_AGAIN: Final = 10.0
+_ENDS: Final = frozenset({"commit", "rollback"})
 
 Protocol = Literal["simple", "extended"]
 
@@ -63,8 +65,26 @@ class Talk:
 
     # --- reading
 
+    def understand(self, text: str) -> Generator[Any, Any, tuple[Analysis, Refusal | None]]:
+        """A query string by the catalog as it is now, and why it cannot be taken, if so."""
+        try:
+            if not self._ends_transaction(text):
+                yield from self.refresh()
+        except Refusal as refusal:
+            return Analysis(text, (), ()), refusal
+        return self.read(text)
+
+    def _ends_transaction(self, text: str) -> bool:
+        """It means the same whatever the catalog holds, and must be possible when the catalog cannot be looked at."""
+        if self.status == b"I":
+            return False
+        with contextlib.suppress(SqlError):
+            steps = self.reading.analyse(text).steps
+            return bool(steps) and all(step.transaction in _ENDS for step in steps)
+        return False
+
     def read(self, text: str) -> tuple[Analysis, Refusal | None]:
-        """A query string, and why it cannot be taken, if so."""
+        """As `understand`, by the catalog as it was."""
         try:
             analysis = self._complete(self.reading.analyse(text))
             settings.require_open(analysis, read_only=self.context.resource.read_only)

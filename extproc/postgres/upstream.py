@@ -16,9 +16,10 @@ from extproc.credential.base import CertificateCredential, LoginProvider
 from extproc.errors import Refusal
 from extproc.model import PostgresResource
 from extproc.postgres import login as start
-from extproc.postgres.catalogs import Catalogs
+from extproc.postgres.catalogs import Catalogs, look
 from extproc.postgres.channel import Channel, next_chunk
 from extproc.postgres.events import Connect, Connected
+from extproc.postgres.introspect import Session
 from extproc.postgres.login import Channel as LoginChannel
 from extproc.postgres.login import Login, LoginError, Opening, Ready
 from extproc.postgres.reading import Reading
@@ -49,6 +50,7 @@ class DatabaseConnection:
         self._logins = logins
         self._catalogs = catalogs
         self._own = own
+        self._step: Connect | None = None
         self._ready: Ready | None = None
         self._context: ssl.SSLContext | None = None
         self._user = ""
@@ -56,7 +58,7 @@ class DatabaseConnection:
 
     async def connect(self, step: Connect, wake: Callable[[], None]) -> Connected:
         """Raises `Refusal` (upstream_unavailable, credential_unavailable)."""
-        login = self._login(step)
+        login, self._step = self._login(step), step
         try:
             async with asyncio.timeout(_WITHIN):
                 channel = await self._open()
@@ -136,9 +138,19 @@ class DatabaseConnection:
         """Raises `Refusal`."""
         wake, self.channel.wake = self.channel.wake, lambda: None
         try:
-            return await self._catalogs.read(self.channel, in_transaction=in_transaction)
+            return await self._catalogs.read(self.channel, self._outside, in_transaction=in_transaction)
         finally:
             self.channel.wake = wake
+
+    async def _outside(self) -> Session:
+        """The database as a connection sees it that is in no transaction. Raises `Refusal`, `CatalogError`."""
+        assert self._step is not None
+        other = DatabaseConnection(self._resource, self._logins, self._catalogs, self._own)
+        await other.connect(self._step, lambda: None)
+        try:
+            return await look(other.channel)
+        finally:
+            other.close()
 
     def cancel(self) -> None:
         """Ask on a connection of its own, as the protocol has it; whether it helped is seen in the answer."""
