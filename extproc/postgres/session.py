@@ -103,8 +103,9 @@ class Connection:
 
     def _log_in(self) -> Generator[Any, Any, Talk]:
         hello = self._hello
+        self._negotiate()
         parameters, doubt = self._parameters()
-        proof = hello.certificate or (yield from self._password(doubt))
+        proof = yield from self._proof(doubt)
         about = Connecting(
             database=self._resource.database,
             application_name=hello.parameters.get("application_name", ""),
@@ -115,7 +116,7 @@ class Connection:
             exchange=self.id,
             resource=self._resource,
             operation=about,
-            proof=lambda: proof,
+            proof=lambda: required(proof),
             source={"address": hello.source},
             read_body=None,
             long_wait=lambda _approval, _seconds: iter(()),  # type: ignore[arg-type,return-value]
@@ -126,7 +127,7 @@ class Connection:
         self._link.parameters.update(connected.parameters)
         reading: Reading = yield ReadCatalog()
         self._greet(connected)
-        self._talk = Talk(self._context(proof, connected), self._link, reading)
+        self._talk = Talk(self._context(required(proof), connected), self._link, reading)
         return self._talk
 
     def _parameters(self) -> tuple[dict[str, str], Refusal | None]:
@@ -143,10 +144,15 @@ class Connection:
         except Refusal as refusal:
             return {}, refusal
 
-    def _password(self, doubt: Refusal | None) -> Generator[Any, Any, Proof]:
-        """The token, as a cleartext password; never asked for where the connection is not private."""
+    def _proof(self, doubt: Refusal | None) -> Generator[Any, Any, Proof | Refusal]:
+        """
+        A certificate, or the token as a cleartext password, which is never asked for where the connection is not
+        private. Why there is none is recorded as any refusal is.
+        """
         if doubt is not None and doubt.code.name == "plaintext_refused":
-            raise doubt
+            return doubt
+        if self._hello.certificate is not None:
+            return self._hello.certificate
         self._link.say(_CLEARTEXT)
         yield from self._link.flush()
         message: Message | None = None
@@ -160,9 +166,7 @@ class Connection:
         reader = Reader(message.body)
         token = reader.string()
         reader.end()
-        if not token:
-            raise Refusal("identity_missing")
-        return token.decode("utf-8", "replace")
+        return token.decode("utf-8", "replace") if token else Refusal("identity_missing")
 
     def _credential(self, identity: Identity) -> str:
         name = self._resource.credential_for(identity.groups)
@@ -170,12 +174,16 @@ class Connection:
             raise Refusal("login_refused", "no role of this database is for the groups of this identity")
         return name
 
+    def _negotiate(self) -> None:
+        """NegotiateProtocolVersion comes before anything else."""
+        version, parameters = self._hello.version, self._hello.parameters
+        unknown = [name for name in parameters if name.startswith("_pq_.")]
+        if version[1] > NEWEST or unknown:
+            body = (3 << 16 | min(version[1], NEWEST)).to_bytes(4, "big") + len(unknown).to_bytes(4, "big")
+            self._link.say(wire.message(b"v", body + b"".join(name.encode() + b"\0" for name in unknown)))
+
     def _greet(self, connected: Connected) -> None:
-        link, hello = self._link, self._hello
-        unknown = [name for name in hello.parameters if name.startswith("_pq_.")]
-        if hello.version[1] > NEWEST or unknown:
-            body = (3 << 16 | min(hello.version[1], NEWEST)).to_bytes(4, "big") + len(unknown).to_bytes(4, "big")
-            link.say(wire.message(b"v", body + b"".join(name.encode() + b"\0" for name in unknown)))
+        link = self._link
         link.say(_OK)
         for name, value in connected.parameters.items():
             if name in settings.REPORTED:
@@ -240,3 +248,9 @@ class Connection:
             services.recorder.append(session.id, self.id, "connection.closed", payload)
         except Refusal as refusal:
             services.meter.refused(self._resource.name, refusal.code.name)
+
+
+def required(proof: Proof | Refusal) -> Proof:
+    if isinstance(proof, Refusal):
+        raise proof
+    return proof
