@@ -182,3 +182,13 @@ def merged(analysis: Analysis, other: Analysis, via: str) -> Analysis:
         changes_catalog=own.changes_catalog or inner.changes_catalog,
     )
     return replace(analysis, statements=statements, steps=(step,), facts=facts_of(statements), cache={})
+
+
+def doubted(analysis: Analysis, place: int, why: str) -> Analysis:
+    """With nothing sure about the steps from `place` on, nor about what they are for policy."""
+    statements, at = [], -1
+    for one in analysis.statements:
+        at += not one.via
+        statements.append(one if at < place else replace(one, sure=False, doubts=(*one.doubts, why)))
+    steps = (*analysis.steps[:place], *(replace(one, output_sure=False) for one in analysis.steps[place:]))
+    return replace(analysis, statements=tuple(statements), steps=steps, facts=facts_of(statements), cache={})

@@ -30,7 +30,7 @@ def run_query(talk: Talk, body: bytes) -> Steps:
     answer = Answer(permit, operation, talk.context.services, talk.link, talk.reading)
     # A simple query ends the unnamed statement and portal (PostgreSQL documentation, "Extended Query").
     talk.names.statements.pop(b"", None)
-    talk.names.portals.pop(b"", None)
+    talk.names.portal_closed(b"")
     try:
         yield ToServer(wire.message(b"Q", body))
         yield from until_ready(talk, answer, analysis.steps)

@@ -15,7 +15,7 @@ from extproc.postgres import settings
 from extproc.postgres.events import ReadCatalog
 from extproc.postgres.link import Link, Steps
 from extproc.postgres.names import Names
-from extproc.postgres.operation import Parameter, SqlOperation, merged
+from extproc.postgres.operation import Parameter, SqlOperation, doubted, merged
 from extproc.postgres.problem import notice
 from extproc.postgres.reading import Reading
 from extproc.postgres.sql.model import Analysis, SqlError, Step
@@ -24,6 +24,8 @@ from extproc.postgres.sql.steps import moves_names
 # Seconds after which the catalog is looked at again: somebody beside the gateway may have changed it.
 LOOK_AGAIN: Final = 10.0
 _ENDS: Final = frozenset({"commit", "rollback"})
+_UNDOES: Final = _ENDS | {"rollback_to", "prepare"}  # what was changed in the transaction may be gone afterwards
+_GONE: Final = "the transaction in which its names were read ends before it"
 
 Protocol = Literal["simple", "extended"]
 
@@ -86,7 +88,7 @@ class Talk:
     def read(self, text: str) -> tuple[Analysis, Refusal | None]:
         """As `understand`, by the catalog as it was."""
         try:
-            analysis = self._complete(self.reading.analyse(text))
+            analysis = self._settled(self._complete(self.reading.analyse(text)))
             settings.require_open(analysis, read_only=self.context.resource.read_only)
         except SqlError as error:
             doubt = Refusal("statement_malformed", str(error), sqlstate=error.sqlstate, position=error.position)
@@ -107,6 +109,14 @@ class Talk:
         if step.executes:
             found = self.reading.analyse(found.text)  # prepared statements take new definitions, cursors do not
         return merged(analysis, found, "execute" if step.executes else "cursor")
+
+    def _settled(self, analysis: Analysis) -> Analysis:
+        """What follows the end of a transaction in the same string does not see what was changed in it."""
+        if self._changed or self._moving:
+            for place, step in enumerate(analysis.steps[:-1], 1):
+                if step.transaction in _UNDOES:
+                    return doubted(analysis, place, _GONE)
+        return analysis
 
     def operation(
         self,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from extproc.errors import Refusal
 from extproc.model import Decision, MaskRule
-from extproc.postgres.operation import Connecting, Parameter, SqlOperation, merged, one_line
+from extproc.postgres.operation import Connecting, Parameter, SqlOperation, doubted, merged, one_line
 from extproc.postgres.reading import Reading
 from tests.unit.postgres.sql.shop import shop
 
@@ -175,3 +175,13 @@ def test_what_runs_by_name_is_part_of_the_statement() -> None:
 def test_and_so_is_what_it_changes() -> None:
     both = merged(READING.analyse("EXECUTE x"), READING.analyse("SELECT run('CREATE TABLE t ()')"), "execute")
     assert both.steps[0].changes_catalog
+
+
+def test_doubts_begin_at_a_step_with_all_that_is_in_it() -> None:
+    analysis = READING.analyse("SELECT 1; SELECT ssn_of(1); SELECT id FROM customers")
+    found = doubted(analysis, 1, "why")
+    assert [one.sure for one in found.statements if not one.via] == [True, False, False]
+    assert all(one.sure == (number == 0) for number, one in enumerate(found.statements))
+    assert [step.output_sure for step in found.steps] == [True, False, False]
+    assert [one["sure"] for one in orjson.loads(found.facts)] == [one.sure for one in found.statements]
+    assert analysis.statements[-1].sure
