@@ -32,14 +32,12 @@ def alias_of(node: Any) -> tuple[str, list[str]]:
 
 
 def table_item(node: Any, scope: Scope) -> Item:
-    """A RangeVar: a WITH query, a transition table of a trigger, or a relation."""
+    """A RangeVar: a WITH query or a relation. No variable of a body stands there, whatever its name."""
     name, names = alias_of(node)
     if not node.schemaname:
         cte = scope.ctes.get(node.relname)
         if cte is not None:
             return item_of(name or node.relname, named(rows_of(cte), names))
-        if node.relname in scope.frame.variables:
-            return Item(name or node.relname, (), {}, rest=NOTHING, known=False)
     relation = scope.frame.run.known.named(scope.frame.path, node)
     if relation is None:
         item = unknown_item(node, scope.frame)

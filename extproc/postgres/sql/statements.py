@@ -49,9 +49,7 @@ def _select(node: Any, frame: Frame) -> Rows | None:
     if into is None:
         frame.give(rows)
         return rows
-    name = into.rel
-    if not (frame.body and not name.schemaname and name.relname in frame.variables):  # INTO a variable
-        _created(name, rows, frame)
+    _created(into.rel, rows, frame)  # no variable: PL/pgSQL's own INTO does not stand in its statements any more
     return None
 
 

@@ -173,6 +173,23 @@ def test_what_a_statement_does_with_a_column_is_seen(text: str, use: str) -> Non
         assert sure(text)
 
 
+# Names of variables are not names of tables, and come after those of columns.
+SHADOWS = [
+    "DO $$DECLARE customers text; BEGIN PERFORM pg_notify('a', ssn) FROM customers; END$$",
+    "DO $$DECLARE ssn text; BEGIN PERFORM pg_notify('a', ssn) FROM customers; END$$",
+    "DO $$<<customers>> DECLARE x text; BEGIN PERFORM pg_notify('a', ssn) FROM customers; END$$",
+    "DO $$DECLARE customers record; BEGIN PERFORM pg_notify('a', customers.ssn) FROM customers; END$$",
+    "DO $$DECLARE c record; BEGIN PERFORM pg_notify('a', c.ssn) FROM customers c; END$$",
+    "DO $$DECLARE customers text; BEGIN PERFORM 1 FROM customers WHERE customers.ssn < '1'; END$$",
+    "DO $$#variable_conflict use_column\nDECLARE ssn text; BEGIN PERFORM 1 FROM customers WHERE ssn < '1'; END$$",
+]
+
+
+@pytest.mark.parametrize("text", SHADOWS)
+def test_no_variable_hides_a_column(text: str) -> None:
+    assert uses(text) - {"project"}
+
+
 PLAIN = [
     "SELECT ssn FROM customers", "SELECT * FROM customers", "TABLE customers", "SELECT c.ssn AS other FROM customers c WHERE c.id = 1",
     "SELECT public.customers.ssn FROM customers", "SELECT number FROM secrets", "SELECT x.s FROM (SELECT ssn AS s FROM customers) x",
