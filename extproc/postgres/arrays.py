@@ -20,7 +20,7 @@ _MOST_DIMENSIONS: Final = 6  # MAXDIM
 _HEAD: Final = struct.Struct("!iiI")  # dimensions, whether there are NULLs, OID of the elements
 _INT: Final = struct.Struct("!i")
 _PREFIX: Final = re.compile(rb"(?:\[[+-]?[0-9]+:[+-]?[0-9]+\])+=")
-_ELEMENT: Final = re.compile(rb'"((?:[^"\\]|\\.)*+)"|([^"{},]+)', re.DOTALL)
+_ELEMENT: Final = re.compile(rb'"((?:[^"\\]|\\.)*+)(?:"|\\?\Z)|([^"{},]+)', re.DOTALL)
 _ESCAPED: Final = re.compile(rb"\\(.)", re.DOTALL)
 _ODD: Final = re.compile(rb'["\\]')
 

@@ -2,7 +2,8 @@
 The lines of COPY … TO STDOUT, field by field (PostgreSQL documentation, COPY, "File Formats"): text and CSV.
 
 A raw field is what stands between two delimiters. `read` gives the value of one that is not NULL, `write` the raw field
-for a value in place of another's. `searchable`: a search over raw lines finds what one over values would.
+for a value in place of another's. `searchable`: a search over raw lines finds what one over values would. `special`:
+where that does not stand in a line, every delimiter in it parts two fields.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class TextFormat:
         self.null = null
         self.searchable = delimiter[0] not in _IN_VALUES
         self.delimiter = delimiter
-        self._masked_delimiter = b"\\" + delimiter
+        self.special = b"\\" + delimiter
         self._field = re.compile(rb"(?:[^\\%b]|\\.)*+" % re.escape(delimiter), re.DOTALL)
         self._odd = re.compile(rb"[\\\x08-\x0d%b]" % re.escape(delimiter))
         data = re.compile(rb"(?:[^\\]|\\[\\bfnrtv%b])*" % re.escape(delimiter), re.DOTALL)
@@ -47,7 +48,7 @@ class TextFormat:
 
     def split(self, line: bytes) -> list[bytes]:
         """The raw fields of a line, given without its end. Raises `Refusal("response_malformed")`."""
-        if self._masked_delimiter not in line:
+        if self.special not in line:
             return line.split(self.delimiter)
         fields, at = [], 0
         while (found := self._field.match(line, at)) is not None:
@@ -90,6 +91,7 @@ class CsvFormat:
         self.null = null
         self.searchable = _IN_VALUES.isdisjoint(delimiter + quote + escape)
         self.delimiter, self._quote, self._escape = delimiter, quote, escape
+        self.special = quote
         mark, q, e = re.escape(delimiter), re.escape(quote), re.escape(escape)
         inner = rb"[^%b]|%b%b" % (q, q, q) if quote == escape else rb"[^%b%b]|%b[%b%b]" % (q, e, e, q, e)
         self._field = re.compile(rb"%b(?:%b)*+%b(?!%b)|[^%b%b\r\n]*+" % (q, inner, q, q, mark, q), re.DOTALL)

@@ -12,13 +12,12 @@ from extproc.model import Strategy
 from extproc.postgres import arrays
 from extproc.postgres.values import JSONB_VERSION, TypeInfo, masked
 from extproc.redact import checks
-from extproc.redact.detectors import CONTEXT, DETECTORS, Hit, search_for
+from extproc.redact.detectors import CONTEXT, Hit, search_for
 from extproc.redact.escapes import JsonUnescape, escape
 from extproc.redact.strategies import MASK, replacement
 
 BY_SECRECY: Final[tuple[Strategy, ...]] = ("drop", "mask", "token", "hash", "partial")
 _SHIFT: Final = len(CONTEXT)
-_EMAIL: Final = DETECTORS["email"]
 _CARD_LEAST: Final = 10**12  # a card number has 13 to 19 digits
 _CARD_MOST: Final = 10**19
 _INT8, _FLOAT8, _NUMERIC = 20, 701, 1700
@@ -77,18 +76,18 @@ class Detection:
         the value, in order).
         """
         padded = CONTEXT + value
-        hits: list[Hit] = []
-        floor, at = _SHIFT, 0
+        out: list[bytes] = []
+        done, at = _SHIFT, 0
         for place in places:
             here = place + _SHIFT
             if here < at:
                 continue
-            span = checks.email(padded, here, floor)
+            span = checks.email(padded, here, done)
             if span is not None:
-                hits.append(Hit(_EMAIL, span[0], span[1], open=False))
-                floor = span[1]
-                at = max(here + 1, floor - _SHIFT)
-        return self._rebuilt(padded, hits, value)
+                out += (padded[done : span[0]], self.address(padded[span[0] : span[1]]))
+                done = span[1]
+                at = max(here + 1, done - _SHIFT)
+        return b"".join((*out, padded[done:])) if out else value
 
     def address(self, address: bytes) -> bytes:
         """What stands in place of an e-mail address."""

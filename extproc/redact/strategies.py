@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from typing import Final
 
@@ -37,4 +36,4 @@ def replacement(strategy: Strategy, value: bytes, key: bytes) -> bytes:
 
 
 def _keyed(purpose: bytes, value: bytes, key: bytes) -> bytes:
-    return hmac.new(key, purpose + value, hashlib.sha256).hexdigest().encode()
+    return hmac.digest(key, purpose + value, "sha256").hex().encode()
