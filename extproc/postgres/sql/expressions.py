@@ -165,6 +165,7 @@ def _case(node: Any, scope: Scope) -> Value:
     if node.HasField("arg"):
         values.append(expression(node.arg, scope))
         scope.frame.use(values[0], PREDICATE)
+        called_by_operator(["="], values, scope.frame)
     for one in node.args:
         when = one.case_when
         if node.HasField("arg"):

@@ -10,6 +10,7 @@ from extproc.postgres.sql.builtins import SAMPLING
 from extproc.postgres.sql.expressions import condition, expression
 from extproc.postgres.sql.lineage import JOIN, PREDICATE, Rows, Value, any_of, either, mixed, named
 from extproc.postgres.sql.model import FunctionUse
+from extproc.postgres.sql.operators import called_by_operator
 from extproc.postgres.sql.relations import alias_of, table_item
 from extproc.postgres.sql.scope import Item, Scope, indexed, item_of, take
 
@@ -107,6 +108,8 @@ def _on(node: Any, shared: list[str], inside: Scope) -> None:
                 value = take(inside, item, name)
                 if value is not None:
                     frame.use(value, JOIN)
+    if shared:
+        called_by_operator(["="], [], frame)
     if node.is_natural and not all(item.known for item in inside.items):
         frame.doubt("NATURAL JOIN over columns that are not known")
     if node.HasField("quals"):

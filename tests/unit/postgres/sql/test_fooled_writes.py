@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from extproc.postgres.catalog import Function, Relation
+from extproc.postgres.catalog import Function, Operator, Relation
 from tests.unit.postgres.sql.seen import functions, kinds, statements, sure, tables, top, volatile, writes
 from tests.unit.postgres.sql.shop import plpgsql, shop, sql, table
 
@@ -188,6 +188,31 @@ def test_an_operator_of_the_users_runs_its_function() -> None:
         "SELECT 'a' === ANY (ARRAY['b'])",
     ):
         assert "customers" in writes(text, catalog).split(), text
+
+
+OPERATED = {
+    "=": ["SELECT 'a' = 'b'", "SELECT 1 WHERE 'a' IN ('b')", "SELECT 1 IN (SELECT 1)", "SELECT 1 = ANY (ARRAY[1])",
+          "SELECT NULLIF('a', 'b')", "SELECT 'a' IS DISTINCT FROM 'b'", "SELECT CASE 'a' WHEN 'b' THEN 1 END", "SELECT (1, 2) = (3, 4)",
+          "SELECT 1 FROM orders JOIN audit USING (id)", "SELECT 1 FROM orders NATURAL JOIN audit", "SELECT (1, 2) IN (SELECT 1, 2)",
+          "MERGE INTO audit USING people ON audit.id = people.id WHEN MATCHED THEN DO NOTHING"],
+    "<": ["SELECT 1 < ALL (SELECT 1)", "SELECT ROW(1) < ROW(2)", "SELECT 1 ORDER BY 1 USING <"],
+    ">=": ["SELECT 1 BETWEEN 0 AND 2", "SELECT 1 NOT BETWEEN SYMMETRIC 0 AND 2"],
+    "~~": ["SELECT 'a' LIKE 'b'", "SELECT 'a' LIKE ANY (ARRAY['b'])"], "!~~*": ["SELECT 'a' NOT ILIKE 'b'"], "~": ["SELECT 'a' SIMILAR TO 'b'"],
+    "-": ["SELECT - 'a'", "UPDATE audit SET id = id - 1"], "||": ["SELECT 'a' || 'b'"], "<>": ["SELECT 1 != 2", "SELECT 'a' NOT IN ('b')"], "->": ["SELECT '{}' -> 'a'"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("operator", "text"), [(name, text) for name, texts in OPERATED.items() for text in texts])
+def test_an_operator_that_hides_a_built_in_one_is_seen_in_all_that_uses_it(operator: str, text: str) -> None:
+    evil = plpgsql(
+        17012, "same", 2, 16, "BEGIN DELETE FROM public.customers; RETURN true; END", "text, text", "boolean"
+    )
+    catalog = shop(functions=(evil,))
+    catalog = replace(
+        catalog, functions={**catalog.functions, "same": (evil,)}, operators=(Operator("public", operator, 17012),)
+    )
+    assert "customers" in writes(text, catalog).split()
+    assert "customers" not in writes(text).split()
 
 
 def test_a_cast_of_the_users_runs_its_function() -> None:
