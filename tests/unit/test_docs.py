@@ -25,6 +25,8 @@ from extproc.config import Config, load
 from extproc.errors import CODES
 from extproc.policy.decision import read_decision
 from extproc.policy.embedded import EmbeddedEngine
+from extproc.postgres import problem, settings
+from extproc.postgres.sql.steps import TRACKED
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("envoy/*.md")])
@@ -117,8 +119,9 @@ def test_every_field_of_the_configuration_is_described_with_its_default() -> Non
 
 
 def test_the_examples_of_a_configuration_load(tmp_path: Path) -> None:
-    examples = [text for language, text in fences(page("configuration.md")) if language == "yaml"]
-    assert examples
+    pages = page("configuration.md") + page("postgres.md")
+    examples = [text for language, text in fences(pages) if language == "yaml"]
+    assert len(examples) >= 3
     for example in examples:
         (tmp_path / "extproc.yaml").write_text(example)
         load(tmp_path / "extproc.yaml")
@@ -154,6 +157,30 @@ def test_every_kind_of_event_is_described() -> None:
     sources = "".join(path.read_text() for path in (ROOT / "extproc").rglob("*.py") if path.parent.name != "policy")
     said = {row[0].strip("`") for row in rows(page("records.md")) if "." in row[0]}
     assert said == set(re.findall(pattern, sources))
+
+
+# --- docs/postgres.md
+
+
+def section(text: str, heading: str) -> str:
+    return re.split(rf"^##+ {heading}$", text, flags=re.MULTILINE)[1].split("\n#")[0]
+
+
+def test_every_code_has_its_sqlstate() -> None:
+    said = {row[0].strip("`"): row[1:] for row in rows(section(page("postgres.md"), "Errors"))}
+    assert {name: cells[0] for name, cells in said.items()} == problem._STATES
+    assert {name for name, cells in said.items() if cells[1].startswith("ends")} == problem.FATAL
+
+
+def test_every_open_setting_is_named() -> None:
+    text = section(page("postgres.md"), "Settings")
+    ((_, listed),) = fences(text)
+    assert listed.split() == sorted(settings.OPEN)
+    pinned = next(line for line in text.splitlines() if line.startswith("| pinned"))
+    assert set(codes_in(pinned)) == set(settings.PINNED)
+    startup = text.partition("At startup a client may set")[2].partition(". The operator")[0]
+    assert set(codes_in(startup)) == settings._STARTUP
+    assert set(TRACKED) | set(settings._SAME) <= set(codes_in(text))
 
 
 # --- docs/policy.md
