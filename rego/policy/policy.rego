@@ -3,9 +3,8 @@
 # The gateway asks for data.extproc.decision (../schema/input.json in, ../schema/decision.json out). Nothing here says "allow"
 # unless a rule says why; whatever is undefined, wrong or late is a deny.
 #
-# How it is built: this file says who is refused everywhere and which file answers for which resource. In those, every
-# rule that applies adds an object to `denials`, `holds` or `allows`; denials beat holds, holds beat allows. Start by changing
-# data.json (who may ask what) before you change rules.
+# How it is built: this file says who is refused everywhere and which file answers for which resource. In those, denials
+# come before holds, holds before allows. Start by changing data.json (who may ask what) before you change rules.
 
 # METADATA
 # scope: package

@@ -10,86 +10,36 @@
 #   - input: schema.input
 package extproc.sql_customers
 
-import data.extproc.lib.order
 import data.extproc.lib.sql
 
-decision := order.first(denials) if {
-	count(denials) > 0
-} else := whole_table if {
-	sql.scans_beyond(100) # after the others: what a statement may not do at all comes before how much it reads
+# The first that applies answers: what a statement may not do at all comes before how much it reads.
+decision := deny("sql.read_only", sprintf("customer data can only be read; this is %v", [sql.listed(data.extproc.lib.sql.kinds)])) if {
+	not data.extproc.lib.sql.reads_only
+} else := deny("sql.statistics", "statistics, places of rows and passwords stay closed: they tell what masked columns hold") if {
+	data.extproc.lib.sql.statistics
+} else := deny("sql.table", sprintf("no rule opens %v", [sql.listed(sql.beyond(data.extproc.tables))])) if {
+	not sql.within_or_catalog(data.extproc.tables)
+} else := deny("sql.function", sprintf("not a harmless function: %v", [sql.listed(sql.functions_beyond(data.extproc.functions))])) if {
+	not sql.functions_within(data.extproc.functions)
+} else := deny("sql.unsure", sprintf("it is not certain what this does: %v", [sql.listed(data.extproc.lib.sql.doubts)])) if {
+	not data.extproc.lib.sql.sure
+} else := deny("sql.setting", sprintf("not open, or not to this value: %v", [sql.listed(data.extproc.lib.sql.settings)])) if {
+	not sql.settings_within(data.extproc.settings)
+} else := deny("sql.explain", "plans tell how many rows have which values: only explain of the catalogs is open, without analyze") if {
+	some s in input.sql.statements
+	s.kind == "explain"
+	not explainable
+} else := deny("customers.whole_table", whole_table) if {
+	sql.scans_beyond(100)
 } else := export if {
 	data.extproc.lib.sql.exports
 } else := catalog if {
 	data.extproc.lib.sql.catalog_reading
-} else := read if {
-	data.extproc.lib.sql.sure
-}
+} else := read
 
-masks := [
-	{"columns": data.extproc.masked_columns, "strategy": "mask"},
-	{"detect": ["credit_card", "ssn", "iban", "email"], "strategy": "mask"},
-	{"detect": ["aws_key_id", "github_token", "jwt", "private_key"], "strategy": "drop"},
-]
+deny(rule, reason) := {"action": "deny", "rule": rule, "reason": reason}
 
-# --- denials
-
-denials contains {
-	"action": "deny",
-	"rule": "sql.unsure",
-	"reason": sprintf("it is not certain what this does: %v", [sql.listed(data.extproc.lib.sql.doubts)]),
-} if {
-	not data.extproc.lib.sql.sure
-}
-
-denials contains {
-	"action": "deny",
-	"rule": "sql.read_only",
-	"reason": sprintf("customer data can only be read; this is %v", [sql.listed(data.extproc.lib.sql.kinds)]),
-} if {
-	not data.extproc.lib.sql.reads_only
-}
-
-denials contains {
-	"action": "deny",
-	"rule": "sql.table",
-	"reason": sprintf("no rule opens %v", [sql.listed(sql.beyond(data.extproc.tables))]),
-} if {
-	not sql.within_or_catalog(data.extproc.tables)
-}
-
-denials contains {
-	"action": "deny",
-	"rule": "sql.statistics",
-	"reason": "statistics, sizes, system columns and passwords of the catalogs stay closed: they tell what masked columns hold",
-} if {
-	data.extproc.lib.sql.statistics
-}
-
-denials contains {
-	"action": "deny",
-	"rule": "sql.function",
-	"reason": sprintf("not a harmless function: %v", [sql.listed(sql.functions_beyond(data.extproc.functions))]),
-} if {
-	not sql.functions_within(data.extproc.functions)
-}
-
-denials contains {
-	"action": "deny",
-	"rule": "sql.setting",
-	"reason": sprintf("these settings stay as they are, or do not take this value: %v", [sql.listed(data.extproc.lib.sql.settings)]),
-} if {
-	not sql.settings_within(data.extproc.settings)
-}
-
-denials contains {
-	"action": "deny",
-	"rule": "sql.explain",
-	"reason": "plans tell how many rows have which values: only explain of the catalogs is open, without analyze",
-} if {
-	some s in input.sql.statements
-	s.kind == "explain"
-	not explainable
-}
+whole_table := "say which rows you need: a where on a column, or a limit of at most 100 (whole tables leave by copy ... to stdout)"
 
 explainable if {
 	sql.only({"explain", "select"})
@@ -97,14 +47,7 @@ explainable if {
 	every s in input.sql.statements { s.options == [] }
 }
 
-# --- the answers to what none of these refuses
-
-whole_table := {
-	"action": "deny",
-	"rule": "customers.whole_table",
-	"reason": "say which rows you need: a where on a column, or a limit of at most 100 (whole tables leave by copy ... to stdout)",
-}
-
+# A data owner says yes, and it leaves masked.
 export := {
 	"action": "hold",
 	"rule": "customers.export",
@@ -127,4 +70,12 @@ read := {
 	"reason": "",
 	"redact": masks,
 	"limits": {"rows": 1000, "response_bytes": 1048576},
+} if {
+	data.extproc.lib.sql.sure
 }
+
+masks := [
+	{"columns": data.extproc.masked_columns, "strategy": "mask"},
+	{"detect": ["credit_card", "ssn", "iban", "email"], "strategy": "mask"},
+	{"detect": ["aws_key_id", "github_token", "jwt", "private_key"], "strategy": "drop"},
+]
