@@ -2,7 +2,8 @@
 Drives one connection: gives it what came, sends what it says, performs what it waits for.
 
 It goes on in the callbacks of the event loop as far as nothing has to be waited for: no task and no switch for a read
-of rows. Only a true wait (a policy server, people, the disk) becomes a task.
+of rows, nor for the disk, which each statement waits for twice (a task for each wait: 35 µs of 400 per statement). Only
+a longer wait (a policy server, people, the database's login) becomes a task.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
 from extproc.errors import Refusal
+from extproc.metrics import Meter
 from extproc.postgres.channel import Channel
 from extproc.postgres.events import (
     CancelServer,
@@ -30,7 +33,8 @@ from extproc.postgres.events import (
 )
 from extproc.postgres.link import Steps
 from extproc.postgres.reading import Reading
-from extproc.waits import Wait
+from extproc.record.base import Recorder
+from extproc.waits import Durable, Wait
 
 log = logging.getLogger("extproc.postgres")
 
@@ -57,15 +61,25 @@ class Driver:
     """`ended` is called once, when all is over."""
 
     def __init__(
-        self, steps: Steps, client: Channel, upstream: Upstream, perform: Perform, ended: Callable[[], None]
+        self,
+        steps: Steps,
+        client: Channel,
+        upstream: Upstream,
+        perform: Perform,
+        ended: Callable[[], None],
+        *,
+        recorder: Recorder,
+        meter: Meter,
     ) -> None:
         self._steps = steps
         self._client = client
         self._upstream = upstream
         self._perform = perform
         self._ended = ended
+        self._recorder = recorder
+        self._meter = meter
         self._waiting: Any = None  # the step that is waited for
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Future[Any] | None = None  # of a true wait
         self._connected = False
         self._running = False
         self._stopping = False
@@ -153,6 +167,10 @@ class Driver:
                 self._upstream.cancel()
             case Receive():
                 pass
+            case Durable(ticket):
+                if not self._recorder.is_durable(ticket):
+                    self._begin_disk(ticket)
+                    return None
             case _:
                 self._begin(step)
                 return None
@@ -191,6 +209,21 @@ class Driver:
 
     def _begin(self, step: Any) -> None:
         self._task = asyncio.get_running_loop().create_task(self._wait_for(step))
+
+    def _begin_disk(self, ticket: int) -> None:
+        began = time.perf_counter()
+        self._task = self._recorder.written(ticket)
+        self._task.add_done_callback(lambda written: self._on_disk(written, began))
+
+    def _on_disk(self, written: asyncio.Future[bool], began: float) -> None:
+        if self._task is not written:
+            return  # whoever ended the wait has gone on
+        self._task = None
+        self._meter.stage("durable", time.perf_counter() - began)
+        if written.result():
+            self._resume(lambda: self._steps.send(None))
+        else:
+            self._resume(lambda: self._steps.throw(Refusal("record_unavailable")))
 
     async def _wait_for(self, step: Any) -> None:
         try:

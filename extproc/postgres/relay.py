@@ -207,7 +207,13 @@ class PostgresRelay:
         )
         upstream = DatabaseConnection(self._resource, self._logins, self._catalogs, key)
         driver = Driver(
-            connection.run(), channel, upstream, self._perform, lambda: self._ended(key.process, connection)
+            connection.run(),
+            channel,
+            upstream,
+            self._perform,
+            lambda: self._ended(key.process, connection),
+            recorder=self._services.recorder,
+            meter=self._services.meter,
         )
         self._drivers[key.process] = (key, driver)
         self._empty.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -18,6 +19,9 @@ class Recorder(Protocol):
 
     async def wait(self, ticket: int) -> None:
         """Return when the ticket's event is on disk. Raises `Refusal("record_unavailable")` when it cannot be."""
+
+    def written(self, ticket: int) -> Future[bool]:
+        """The same without a task: done with True when the event is on disk, with False when it cannot be."""
 
 
 class SessionBook(Protocol):

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from extproc.errors import Refusal
 from extproc.model import JSON
@@ -56,6 +56,14 @@ class _Flight:
     written: Future[bool]
 
 
+class _Waiter(NamedTuple):
+    """`until` is in the loop's seconds."""
+
+    ticket: int
+    until: float
+    written: asyncio.Future[bool]
+
+
 class SegmentLog:
     """
     The `Recorder` of one process. All calls come from the thread of its event loop.
@@ -79,7 +87,8 @@ class SegmentLog:
         self._damaged: set[bytes] = set()  # exchanges that lost an event
         self._void: set[int] = set()  # tickets of events that still wait, of exchanges that lost an earlier one
         self._lost = 0  # events lost since the last commit that succeeded
-        self._waiters: list[tuple[int, asyncio.Future[bool]]] = []
+        self._waiters: list[_Waiter] = []
+        self._watch: asyncio.TimerHandle | None = None
         self._due = False
         self._timer: asyncio.TimerHandle | None = None
         self._flight: _Flight | None = None
@@ -111,21 +120,33 @@ class SegmentLog:
 
     async def wait(self, ticket: int) -> None:
         """Return when the event is on disk. Raises `Refusal("record_unavailable")` when it is lost or late."""
-        if self.is_durable(ticket):
-            return
-        if not self._settled < ticket <= self._ticket:
+        if not self.is_durable(ticket) and not await self.written(ticket):
             raise Refusal("record_unavailable")
+
+    def written(self, ticket: int) -> asyncio.Future[bool]:
+        """Done when the event is on disk (True), or known to be lost or late (False)."""
         loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[bool] = loop.create_future()
-        self._waiters.append((ticket, waiter))
-        self._schedule(loop)
-        try:
-            async with asyncio.timeout(self._deadline):
-                durable = await waiter
-        except TimeoutError:
-            raise Refusal("record_unavailable") from None
-        if not durable:
-            raise Refusal("record_unavailable")
+        written: asyncio.Future[bool] = loop.create_future()
+        if self._settled < ticket <= self._ticket:
+            self._waiters.append(_Waiter(ticket, loop.time() + self._deadline, written))
+            if self._watch is None:
+                self._watch = loop.call_later(self._deadline, self._look_for_late, loop)
+            self._schedule(loop)
+        else:
+            written.set_result(self.is_durable(ticket))
+        return written
+
+    def _look_for_late(self, loop: asyncio.AbstractEventLoop) -> None:
+        """One timer for all that wait: to set one for each costs as much as the rest of a wait."""
+        self._watch = None
+        now = loop.time()
+        late = [one for one in self._waiters if one.until <= now]
+        self._waiters = [one for one in self._waiters if one.until > now]
+        for one in late:
+            _answer(one, durable=False)
+        if self._waiters:
+            first = min(one.until for one in self._waiters)
+            self._watch = loop.call_at(first, self._look_for_late, loop)
 
     def flush(self) -> None:
         """Write and sync everything appended so far, blocking. Raises `Refusal("record_unavailable")`."""
@@ -148,8 +169,9 @@ class SegmentLog:
         self._closed = True
         with contextlib.suppress(Refusal):
             self.flush()
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._watch):
+            if timer is not None:
+                timer.cancel()
         if self._pool is not None:
             self._pool.shutdown(wait=False)
         if self._flight is None:  # else a thread that hangs still writes to that file
@@ -244,13 +266,13 @@ class SegmentLog:
         else:
             self._lose(group)
         waiters, self._waiters = self._waiters, []
-        for ticket, waiter in waiters:
-            if ticket > group.last:
-                self._waiters.append((ticket, waiter))
-            elif not waiter.done():
-                waiter.set_result(self.is_durable(ticket))
+        for waiter in waiters:
+            if waiter.ticket > group.last:
+                self._waiters.append(waiter)
+            else:
+                _answer(waiter, durable=self.is_durable(waiter.ticket))
         if self._waiters:
-            self._schedule(self._waiters[0][1].get_loop())
+            self._schedule(self._waiters[0].written.get_loop())
 
     def _keep(self) -> None:
         for ticket in sorted(self._void):
@@ -302,3 +324,8 @@ class SegmentLog:
         if max(map(len, names)) > MAX_NAME or max(len(text), len(blob)) > MAX_EVENT:
             raise Refusal("record_unavailable", "the event is too large")
         return Entry(self._clock(), *names, text, blob)
+
+
+def _answer(waiter: _Waiter, *, durable: bool) -> None:
+    if not waiter.written.done():  # else nobody waits any more
+        waiter.written.set_result(durable)

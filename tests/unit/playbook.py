@@ -5,6 +5,7 @@ Waits are performed by a `Desk` that answers at once, unless a test wants them o
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -84,6 +85,9 @@ class MemoryRecorder:
         return True
 
     async def wait(self, ticket: int) -> None: ...
+
+    def written(self, ticket: int) -> asyncio.Future[bool]:
+        raise AssertionError("everything is durable at once")
 
     def kinds(self) -> list[str]:
         return [kind for kind, _, _ in self.events]

@@ -29,6 +29,9 @@ class Memory:
 
     async def wait(self, ticket: int) -> None: ...
 
+    def written(self, ticket: int) -> asyncio.Future[bool]:
+        raise AssertionError("nobody waits here")
+
     def data(self) -> bytes:
         return b"".join(zstandard.ZstdDecompressor().decompress(blob) for _, blob in self.events if blob)
 

@@ -215,6 +215,36 @@ def test_a_disk_that_hangs_is_refused_at_the_deadline(tmp_path: Path, disk: Disk
     asyncio.run(main())
 
 
+@pytest.mark.usefixtures("slow")
+def test_each_wait_has_a_deadline_of_its_own(tmp_path: Path, disk: Disk) -> None:
+    async def main() -> None:
+        log = SegmentLog(tmp_path, "w", clock=lambda: 1.0, deadline=0.2)
+        disk.gate.clear()
+        first = log.written(add(log))
+        await asyncio.sleep(0.1)
+        second = log.written(add(log))
+        assert not await first
+        assert not second.done()
+        assert not await second
+        disk.gate.set()
+        assert await log.written(add(log))
+        log.close()
+
+    asyncio.run(main())
+
+
+def test_what_is_written_or_lost_is_known_at_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        log = open_log(tmp_path)
+        ticket = add(log)
+        assert await log.written(ticket)
+        assert log.written(ticket).result()
+        assert not log.written(-1).result()
+        log.close()
+
+    asyncio.run(main())
+
+
 def test_a_client_that_leaves_while_waiting_disturbs_nobody(tmp_path: Path) -> None:
     async def main() -> None:
         log = open_log(tmp_path)
