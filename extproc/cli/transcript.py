@@ -186,8 +186,9 @@ def draw(block: Block, closed: Mapping[str, JSON], statement: str = "") -> Itera
 
 
 def _result(result: Result, closed: Mapping[str, JSON]) -> Iterator[Line]:
-    if result.copy:
-        yield from _indented(result.copy)
+    yield from _indented(result.copy)
+    if result.copied < result.sent:
+        yield _note(f"{result.copied} of {result.sent} lines are shown; --rows shows more")
     drawn_as_table = bool(result.columns or result.rows)
     if drawn_as_table:
         count = result.count if result.command else max(result.count, _number(closed.get("rows")))

@@ -113,13 +113,18 @@ Item = (
 
 @dataclass(slots=True)
 class Result:
-    """What one statement gave back. `count` counts all rows, `rows` may hold fewer; `copy` is data of COPY TO."""
+    """
+    What one statement gave back. `count` counts all rows, `rows` may hold fewer. `copy` is data of COPY TO, `copied` of
+    `sent` messages; PostgreSQL sends a line in each.
+    """
 
     columns: tuple[Column, ...] = ()
     rows: list[tuple[str | None, ...]] = field(default_factory=list)
     count: int = 0
     command: str = ""
     copy: bytes = b""
+    copied: int = 0
+    sent: int = 0
 
     def take(self, item: Columns | Row | CopyBegins | CopyData | Tag, most: int | None) -> None:
         match item:
@@ -130,7 +135,10 @@ class Result:
                 if most is None or len(self.rows) < most:
                     self.rows.append(values)
             case CopyData(data):
-                self.copy += data
+                self.sent += 1
+                if most is None or self.copied < most:
+                    self.copied += 1
+                    self.copy += data
             case Tag(text):
                 self.command = text
 

@@ -63,8 +63,8 @@ def columns_of(head: Mapping[str, JSON]) -> tuple[Column, ...]:
 
 def blocks(items: Iterable[Item], *, most: int | None = None) -> Iterator[Block]:
     """
-    The items with each result put together, with its first `most` rows; one that was cut off has no command. What is
-    said on the way (notices, a portal that stops) comes before its result.
+    The items with each result put together, with its first `most` rows or copied lines; one that was cut off has no
+    command. What is said on the way (notices, a portal that stops) comes before its result.
     """
     result: Result | None = None
     for item in items:

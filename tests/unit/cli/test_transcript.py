@@ -212,6 +212,17 @@ def test_a_long_result_is_cut_and_says_how_to_see_more(log: SegmentLog, tmp_path
     assert " 50 | name-50\n(50 rows)\nTime" in text(log, tmp_path, most=None)
 
 
+def test_copied_lines_are_cut_as_rows_are(log: SegmentLog, tmp_path: Path) -> None:
+    opened(log)
+    lines = b"".join(message("d", b"%d\tx\n" % number) for number in range(1, 51))
+    data = message("H", b"\0\0\0") + lines + message("c") + complete("COPY 50") + ready()
+    statement(log, "x-1", "COPY t TO STDOUT", data)
+    found = text(log, tmp_path, most=2)
+    assert "  | 1\tx\n  | 2\tx\n-- 2 of 50 lines are shown; --rows shows more\nCOPY 50\n" in found
+    assert "STDOUT\n-- 0 of 50 lines are shown; --rows shows more\nCOPY 50\n" in text(log, tmp_path, most=0)
+    assert "  | 50\tx\nCOPY 50\n" in text(log, tmp_path, most=None)
+
+
 def test_a_cut_record_tells_how_much_of_it_there_is(log: SegmentLog, tmp_path: Path) -> None:
     opened(log)
     for name, limit, level in (("x-1", 100, "full"), ("x-2", 1 << 20, "metadata")):
