@@ -39,7 +39,10 @@ def rows_of(cte: Cte) -> Rows:
         return cte.rows
     if cte.running:  # it names itself
         cte.referred = True
-        return cte.rows if cte.rows is not None else Rows((), known=False, rest=UNSURE)
+        if cte.rows is None:
+            cte.scope.frame.doubt(f"recursion in {cte.node.ctename} that is no UNION")
+            return Rows((), known=False, rest=UNSURE)
+        return cte.rows
     cte.running = True
     rows = _worked_out(cte)
     cte.rows, cte.done, cte.running = _with_added(cte, rows), True, False

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from extproc.postgres.catalog import Catalog, Function, Relation, Type
+from extproc.postgres.catalog import Catalog, Function, Operator, Relation, Type
 from extproc.postgres.sql.builtins import SYSTEM_COLUMNS, SYSTEM_TYPES
 from extproc.postgres.sql.lineage import Columns, Value
 from extproc.postgres.sql.model import Origin
@@ -40,6 +40,7 @@ class Known:
     children: Mapping[int, tuple[int, ...]]
     types: Mapping[str, tuple[Type, ...]]
     cast_targets: frozenset[int]
+    operators: Mapping[str, tuple[Operator, ...]]
     shapes: dict[tuple[int, bool], Shape] = field(default_factory=dict)
     bodies: dict[tuple[int, tuple[str, ...]], Any] = field(default_factory=dict)
 
@@ -165,6 +166,9 @@ def _known(catalog: Catalog) -> Known:
     for relation in catalog.relations_by_oid.values():
         for parent in relation.parents:
             children.setdefault(parent, []).append(relation.oid)
+    operators: dict[str, list[Operator]] = {}
+    for operator in catalog.operators:
+        operators.setdefault(operator.name, []).append(operator)
     types: dict[str, list[Type]] = {}
     for one in catalog.types.values():
         types.setdefault(one.name, []).append(one)
@@ -173,4 +177,5 @@ def _known(catalog: Catalog) -> Known:
         {oid: tuple(found) for oid, found in children.items()},
         {name: tuple(found) for name, found in types.items()},
         frozenset(target for _, target, _ in catalog.user_casts),
+        {name: tuple(found) for name, found in operators.items()},
     )

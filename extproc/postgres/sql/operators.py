@@ -9,7 +9,12 @@ from extproc.postgres.sql.builtins import OPERATORS, TEXTS
 from extproc.postgres.sql.frame import Frame
 from extproc.postgres.sql.lineage import ARGUMENT, Value, mixed
 
-_NO_LENGTH: Final = -1
+_BETWEENS: Final = (11, 12, 13, 14)  # A_Expr_Kind
+
+
+def operators_of(node: Any) -> list[list[str]]:
+    """The operators that an A_Expr runs, each by its names."""
+    return [[">="], ["<="]] if node.kind in _BETWEENS else [[one.string.sval for one in node.name]]
 
 
 def called_by_operator(names: list[str], values: list[Value], frame: Frame) -> Value | None:
@@ -22,8 +27,8 @@ def called_by_operator(names: list[str], values: list[Value], frame: Frame) -> V
     name = names[-1]
     known = frame.run.known
     found: list[Value] = []
-    for one in known.catalog.operators:
-        if one.name != name or one.schema not in (names[:-1] or frame.path):
+    for one in known.operators.get(name, ()):
+        if one.schema not in (names[:-1] or frame.path):
             continue
         function = known.catalog.functions_by_oid.get(one.function)
         if function is None:
