@@ -13,6 +13,7 @@ import postgast
 
 from extproc.postgres.catalog import Catalog
 from extproc.postgres.sql import routines
+from extproc.postgres.sql.comments import without_comments
 from extproc.postgres.sql.facts import facts_of
 from extproc.postgres.sql.frame import Frame, Run, TooMuchError, walk
 from extproc.postgres.sql.kinds import kind_of
@@ -35,10 +36,12 @@ def analyse(text: str, catalog: Catalog) -> Analysis:
     run = _run(catalog)
     statements: list[Statement] = []
     steps: list[Step] = []
+    changed = False
     for parsed in parse(text):
         found, step = _top(parsed, run)
-        if any(one.changes_catalog or moves_names(one) for one in steps):
+        if changed:
             found, step = _doubted(found), replace(step, output_sure=False)
+        changed = changed or step.changes_catalog or moves_names(step)
         statements += found
         steps.append(step)
     return Analysis(text, tuple(statements), tuple(steps), _fingerprint(text), facts_of(statements))
@@ -61,7 +64,7 @@ def _run(catalog: Catalog) -> Run:
 
 def _fingerprint(text: str) -> str:
     try:
-        return str(postgast.fingerprint(text).hex)
+        return str(postgast.fingerprint(without_comments(text)).hex)
     except postgast.PgQueryError:
         return ""
 
