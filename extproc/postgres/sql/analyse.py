@@ -19,7 +19,7 @@ from extproc.postgres.sql.frame import Frame, Run, TooMuchError, walk
 from extproc.postgres.sql.kinds import kind_of
 from extproc.postgres.sql.known import known
 from extproc.postgres.sql.lineage import UNSURE, Rows
-from extproc.postgres.sql.model import Analysis, Origin, OutputColumn, Setting, Statement, Step
+from extproc.postgres.sql.model import Analysis, Origin, OutputColumn, Setting, SqlError, Statement, Step
 from extproc.postgres.sql.parse import Parsed, parse
 from extproc.postgres.sql.query import query
 from extproc.postgres.sql.relations import origins_in
@@ -54,7 +54,7 @@ def origins_of(catalog: Catalog, relation_oid: int, attnum: int) -> frozenset[Or
     """
     try:
         return origins_in(_run(catalog), relation_oid, attnum)
-    except (TooMuchError, RecursionError):
+    except Exception:
         return None
 
 
@@ -70,8 +70,11 @@ def _fingerprint(text: str) -> str:
 
 
 def _top(parsed: Parsed, run: Run) -> tuple[list[Statement], Step]:
-    """A top-level statement with all that are in it."""
-    kind, step = kind_of(parsed.node), step_of(parsed.node)
+    """A top-level statement with all that are in it. One that cannot be followed may do anything."""
+    try:
+        kind, step = kind_of(parsed.node), step_of(parsed.node)
+    except Exception as error:  # the grammar makes no such tree; without its step no state can be kept
+        raise SqlError("0A000", "the statement cannot be read") from error
     frame = Frame(run, kind, run.known.catalog.search_path)
     run.restart()
     rows: Rows | None
@@ -80,9 +83,12 @@ def _top(parsed: Parsed, run: Run) -> tuple[list[Statement], Step]:
         frames = list(walk(frame))
         found = [one.done() for one in frames]
         found += routines.statements(run, (call for one in frames for call in one.calls), frame.path)
-    except (TooMuchError, RecursionError):
+    except Exception as error:
+        doubt = (
+            _TOO_MUCH if isinstance(error, TooMuchError | RecursionError) else f"not followed: {type(error).__name__}"
+        )
         rows = Rows((), known=False, rest=UNSURE)
-        found = [Statement(kind, sure=False, doubts=(_TOO_MUCH,))]
+        found = [Statement(kind, sure=False, doubts=(doubt,))]
     return found, _completed(step, rows, found, parsed)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from extproc.postgres.sql.analyse import analyse
 from extproc.postgres.sql.model import Setting, SqlError
+from extproc.postgres.sql.parse import Parsed, parse
 from extproc.postgres.sql.steps import moves_names
 from tests.unit.postgres.sql.seen import analysed, statements
 from tests.unit.postgres.sql.shop import shop
@@ -205,3 +206,15 @@ def test_what_is_too_much_is_not_sure() -> None:
 def test_a_long_list_of_values_is_followed() -> None:
     text = "INSERT INTO orders (id, note, amount) VALUES " + ", ".join(["(1, 'x', 2.5)"] * 5000)
     assert analysed(text).statements[0].sure
+
+
+def test_a_tree_that_no_grammar_makes_is_a_doubt_and_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def odd(text: str) -> list[Parsed]:
+        (parsed,) = parse(text)
+        del parsed.node.target_list[0].res_target.val.column_ref.fields[:]
+        return [parsed]
+
+    monkeypatch.setattr("extproc.postgres.sql.analyse.parse", odd)
+    (found,) = analyse("SELECT ssn FROM customers", shop()).statements
+    assert not found.sure
+    assert found.doubts == ("not followed: IndexError",)
