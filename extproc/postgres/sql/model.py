@@ -26,6 +26,7 @@ class ColumnUse:
     project: it comes back as it is (or cast to text). predicate, order, group, join: rows are chosen, sorted, grouped,
     deduplicated or joined by it. argument: it goes into an expression, a function, an aggregate, a cast that can
     fail, or a whole row. write: it is written, or its values are written somewhere.
+    No use at all: a query within names it, and nothing comes of it.
     """
 
     table: str
