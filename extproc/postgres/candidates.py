@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Any, Final
+from typing import Final
 
-from extproc.redact.detectors import DETECTORS, compile_bytes
+from extproc.redact.detectors import DETECTORS, finder
 
 LARGE: Final = 4096  # bytes of a message from which on its fields must be looked at, candidates or not
 
@@ -38,7 +38,7 @@ class Candidates:
         self._email = "email" in names
         triggers = [_relaxed(name, DETECTORS[name].trigger) for name in sorted(names) if name != "email"]
         triggers += [_JSON_ESCAPE] * json + [escapes] * bool(escapes)
-        self._others: Any = compile_bytes(b"|".join(b"(?:" + one + b")" for one in triggers)) if triggers else None
+        self._others = finder(b"|".join(b"(?:" + one + b")" for one in triggers)) if triggers else None
 
     def addresses(self, buffer: bytes, start: int, end: int) -> list[int]:
         """Places of the byte before the sign, in order."""
@@ -53,7 +53,14 @@ class Candidates:
     def others(self, buffer: bytes, start: int, end: int) -> list[int]:
         if self._others is None:
             return []
-        return [found.start() for found in self._others.finditer(buffer, start, end)]
+        found: list[int] = []
+        first, append = self._others, found.append
+        while True:
+            # Matches never go beyond a field: behind each stands a length, of bytes that no value contains.
+            at, start = first(buffer, start, end)
+            if at < 0:
+                return found
+            append(at)
 
 
 def _relaxed(name: str, trigger: bytes) -> bytes:

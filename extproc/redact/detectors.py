@@ -24,6 +24,7 @@ from extproc.redact.strategies import MASK
 
 CONTEXT: Final = b"\n\n"  # stands before every text: a check may look two bytes back
 LOOKAHEAD: Final = 4096  # bytes after a value's first that a check may read
+_SHORTEST: Final = 3  # bytes of a trigger
 LOOKBEHIND: Final = 80  # bytes before its trigger where a value may begin
 # What follows a token belongs to it: letters, and a dot only where letters follow.
 TAIL: Final = re.compile(rb"(?:\.?[A-Za-z0-9_-]+)*")
@@ -88,7 +89,7 @@ class Search:
 
     def __init__(self, names: frozenset[str]) -> None:
         wanted = [detector for name, detector in DETECTORS.items() if name in names]
-        self._trigger = compile_bytes(b"|".join(b"(?:" + detector.trigger + b")" for detector in wanted))
+        self._trigger = finder(b"|".join(b"(?:" + detector.trigger + b")" for detector in wanted))
         self._by_first = [
             tuple(d for d in wanted if re.fullmatch(d.first, bytes((byte,)), re.DOTALL)) for byte in range(256)
         ]
@@ -100,9 +101,10 @@ class Search:
         `text` has `CONTEXT` (or what really stood there) before `floor`, the first byte that a value may take; unless
         `complete`, `LOOKAHEAD` bytes after `limit`, or just before `limit` a byte that no value contains.
         """
-        while (found := self._trigger.search(text, at)) is not None:
-            at = found.start()
-            if at >= limit:
+        first, size = self._trigger, len(text)
+        while size - at >= _SHORTEST:
+            at = first(text, at, size)[0]
+            if at < 0 or at >= limit:
                 return
             hit = self._check(text, at, floor, complete=complete)
             if hit is None:
@@ -143,6 +145,31 @@ def compile_bytes(pattern: bytes) -> Any:
     options.never_capture = True
     options.log_errors = False
     return re2.compile(pattern, options)
+
+
+def finder(pattern: bytes) -> Callable[[bytes, int, int], checks.Span]:
+    """
+    A function of a text and where to look in it (from, to) that gives the first match, (-1, -1) where there is none.
+
+    RE2's own object is asked where the package shows it: what the package wraps around a match costs three times as
+    much as finding it.
+    """
+    compiled = compile_bytes(pattern)
+    within = getattr(getattr(compiled, "_regexp", None), "Match", None)
+    anchor = getattr(getattr(re2, "_Anchor", None), "UNANCHORED", None)
+    if within is None or anchor is None:
+        return functools.partial(_first, compiled)
+
+    def first(text: bytes, start: int, end: int) -> checks.Span:
+        span: checks.Span = within(anchor, text, start, end)[0]
+        return span
+
+    return first
+
+
+def _first(compiled: Any, text: bytes, start: int, end: int) -> checks.Span:
+    found = compiled.search(text, start, end)
+    return (-1, -1) if found is None else (found.start(), found.end())
 
 
 @functools.lru_cache(maxsize=256)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from itertools import pairwise
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from extproc.errors import Refusal
 from extproc.redact.checks import luhn
-from extproc.redact.detectors import DETECTORS, find, mask_text
+from extproc.redact.detectors import DETECTORS, _first, compile_bytes, find, finder, mask_text
 
 JWT = b"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
 PEM = b"-----BEGIN RSA PRIVATE KEY-----\nMIIEow==\n-----END RSA PRIVATE KEY-----"
@@ -44,6 +45,7 @@ LEFT_ALONE = {
     "digits of no issuer": b"1111111111111117",
     "a card number inside a longer number": b"941111111111111110",
     "the fraction of a number": b"0.4111111111111111",
+    "a host's name of letters and digits": b"a4111111111111112.com",
     "pairs of digits": b"41 11 11 11 11 11 11 11",
     "area 000": b"000-12-3456",
     "area 666": b"666-12-3456",
@@ -92,6 +94,18 @@ def test_only_checked_values_are_called_validated() -> None:
 
 def test_a_card_is_found_behind_other_groups_of_digits() -> None:
     assert mask_text(b"12 4111 1111 1111 1111 2030") == (b"12 **** 2030", {"credit_card": 1})
+
+
+def test_what_one_trigger_finds_is_not_taken_for_another() -> None:
+    assert mask_text(b"e4111111111111111.com", ["credit_card", "jwt", "email"]) == (b"e****.com", {"credit_card": 1})
+
+
+@given(st.lists(st.sampled_from([b"a1", b"2", b"b", b"\n", b"a"]), max_size=12).map(b"".join), st.integers(0, 8))
+def test_a_match_is_found_the_same_without_the_packages_own_object(text: bytes, start: int) -> None:
+    pattern = rb"a[0-9]|2b"
+    plain = functools.partial(_first, compile_bytes(pattern))
+    span = (min(start, len(text)), len(text))
+    assert finder(pattern)(text, *span) == plain(text, *span)
 
 
 def test_an_escaped_line_end_is_not_part_of_an_address() -> None:
