@@ -1,0 +1,112 @@
+"""A client in bytes, for tests of what happens when things break: it keeps everything that reached it."""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import ClassVar
+
+from extproc.postgres import wire
+from tests.integration.gateway import Gateway
+
+BIND = wire.message(b"B", b"\0\0" + bytes(6))  # the unnamed statement to the unnamed portal, nothing with it
+EXECUTE = wire.message(b"E", b"\0" + bytes(4))
+SYNC = wire.message(b"S")
+
+
+def query(text: str) -> bytes:
+    return wire.message(b"Q", text.encode() + b"\0")
+
+
+def parse(text: str, name: bytes = b"") -> bytes:
+    return wire.message(b"P", name + b"\0" + text.encode() + b"\0" + bytes(2))
+
+
+def run(text: str) -> bytes:
+    """Parse, Bind, Execute of one statement."""
+    return parse(text) + BIND + EXECUTE
+
+
+class RawClient:
+    """`seen` is every byte that came after the greeting. `close_all` ends every one that was opened."""
+
+    opened: ClassVar[list[RawClient]] = []
+
+    def __init__(self, gateway: Gateway, token: str | None = None) -> None:
+        self.sock = socket.create_connection(("127.0.0.1", gateway.database_port))
+        self.sock.settimeout(20)
+        self.opened.append(self)
+        self.seen = b""
+        body = b"\0\3\0\0user\0job\0database\0" + gateway.dsn().partition("dbname=")[2].split()[0].encode() + b"\0\0"
+        self.sock.sendall((len(body) + 4).to_bytes(4, "big") + body)
+        self.until(b"R")
+        self.sock.sendall(wire.message(b"p", (token or gateway.token()).encode() + b"\0"))
+        self.until(b"Z")
+        self.seen = b""
+
+    def send(self, *messages: bytes) -> RawClient:
+        self.sock.sendall(b"".join(messages))
+        return self
+
+    def until(self, kind: bytes, count: int = 1) -> list[tuple[bytes, bytes]]:
+        """The messages from the start of `seen` once `count` of a kind are there; AssertionError where it ends before."""
+        while True:
+            found = self.messages()
+            if sum(one == kind for one, _ in found) >= count:
+                return found
+            data = self.sock.recv(65536)
+            assert data, f"ended, with {[one for one, _ in found]}"
+            self.seen += data
+
+    def to_the_end(self) -> list[tuple[bytes, bytes]]:
+        """Everything up to the end of the connection."""
+        try:
+            while data := self.sock.recv(65536):
+                self.seen += data
+        except ConnectionError:
+            pass
+        return self.messages()
+
+    def quiet(self, seconds: float = 0.3) -> bytes:
+        """What comes within a time, and no more."""
+        self.sock.settimeout(seconds)
+        try:
+            while data := self.sock.recv(65536):
+                self.seen += data
+        except TimeoutError:
+            pass
+        finally:
+            self.sock.settimeout(20)
+        return self.seen
+
+    def messages(self) -> list[tuple[bytes, bytes]]:
+        found, at = [], 0
+        while at + 5 <= len(self.seen):
+            end = at + 1 + int.from_bytes(self.seen[at + 1 : at + 5], "big")
+            if end > len(self.seen):
+                break
+            found.append((self.seen[at : at + 1], self.seen[at + 5 : end]))
+            at = end
+        return found
+
+    def error(self) -> dict[str, str]:
+        """The fields of the last ErrorResponse."""
+        body = [body for kind, body in self.messages() if kind == b"E"][-1]
+        return {part[:1].decode(): part[1:].decode() for part in body.split(b"\0") if part}
+
+    def close(self) -> None:
+        self.sock.close()
+
+    @classmethod
+    def close_all(cls) -> None:
+        while cls.opened:
+            cls.opened.pop().close()
+
+
+def wait_for(condition: object, within: float = 10.0) -> None:
+    """Until `condition()` is true."""
+    assert callable(condition)
+    until = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.02)
