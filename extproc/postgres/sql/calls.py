@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from extproc.postgres.catalog import Function
-from extproc.postgres.sql import routines
+from extproc.postgres.sql import older, routines
 from extproc.postgres.sql.builtins import BUILT_IN_SCHEMAS, NO_RESULT, POLYMORPHIC
 from extproc.postgres.sql.effects import runs_unseen
 from extproc.postgres.sql.frame import Frame
@@ -19,6 +19,7 @@ from extproc.postgres.sql.parse import inner
 
 def candidates(names: list[str], count: int, frame: Frame) -> list[Function]:
     """All that a call with this many arguments may mean; all of the name where none takes as many."""
+    names = older.meant(names, frame)
     every = frame.run.known.functions(frame.path, names[-2] if len(names) > 1 else "", names[-1])
     frame.run.spend(len(every))
     return [one for one in every if one.least <= count and (one.most is None or count <= one.most)] or every

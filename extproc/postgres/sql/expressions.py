@@ -10,19 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from extproc.postgres.sql import calls
+from extproc.postgres.sql import calls, older
 from extproc.postgres.sql.columns import column_ref
 from extproc.postgres.sql.fields import field_of, row_value
 from extproc.postgres.sql.generic import parts
 from extproc.postgres.sql.lineage import ARGUMENT, GROUP, NOTHING, ORDER, PREDICATE, Value, everything, mixed
-from extproc.postgres.sql.operators import called_by_operator, cast
+from extproc.postgres.sql.operators import called_by_operator, cast, operators_of
 from extproc.postgres.sql.scope import Item, Scope
 
 _OP, _OP_ANY, _OP_ALL, _DISTINCT, _NOT_DISTINCT, _NULLIF = 1, 2, 3, 4, 5, 6  # A_Expr_Kind
 _EXISTS, _ALL, _ANY, _ROWCOMPARE, _EXPR, _MULTIEXPR, _ARRAY = 1, 2, 3, 4, 5, 6, 7  # SubLinkType
 _AND, _OR = 1, 2  # BoolExprType
-_BETWEENS: Final = (11, 12, 13, 14)
-_BETWEEN: Final = [[">="], ["<="]]
 _BOOLEAN: Final = frozenset({"a_expr", "null_test", "boolean_test", "sub_link", "column_ref"})
 _NOBODY: Final[frozenset[Item]] = frozenset()
 
@@ -35,6 +33,8 @@ def expression(node: Any, scope: Scope) -> Value:
     run = scope.frame.run
     run.deeper()
     handler = _HANDLERS.get(kind)
+    if handler is None or kind == "merge_support_func":
+        older.check(kind, scope.frame)
     value = handler(getattr(node, kind), scope) if handler else _computed(getattr(node, kind), scope)
     run.depth -= 1
     return value
@@ -108,7 +108,7 @@ def _operated(node: Any, scope: Scope, take: Callable[[Any, Scope], Value]) -> V
     values: list[Value] = []
     names: list[list[str]] = []
     while True:
-        names += _operators(node)
+        names += operators_of(node)
         if node.HasField("rexpr"):
             values.append(_operand(node.rexpr, scope, take))
         if not node.HasField("lexpr"):
@@ -121,10 +121,6 @@ def _operated(node: Any, scope: Scope, take: Callable[[Any, Scope], Value]) -> V
         node, take = left.a_expr, argument
     extra = [found for name in names if (found := called_by_operator(name, values, scope.frame)) is not None]
     return mixed([*values, *extra])
-
-
-def _operators(node: Any) -> list[list[str]]:
-    return _BETWEEN if node.kind in _BETWEENS else [[one.string.sval for one in node.name]]
 
 
 def _operand(node: Any, scope: Scope, take: Callable[[Any, Scope], Value]) -> Value:

@@ -39,9 +39,12 @@ def otherwise(word: str) -> str:
 
 def alike(text: str, other: str) -> bool:
     found, wanted = analyse(other, SHOP), analysed(text)
-    return found.facts == wanted.facts and [step.output for step in found.steps] == [
-        step.output for step in wanted.steps
-    ]
+    same = found.fingerprint == wanted.fingerprint or found.text.count(";") > wanted.text.count(";")
+    return (
+        same
+        and found.facts == wanted.facts
+        and [step.output for step in found.steps] == [step.output for step in wanted.steps]
+    )
 
 
 def test_the_corpus_is_large() -> None:
