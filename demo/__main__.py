@@ -123,7 +123,7 @@ In a third terminal, in this folder: a data owner, who sees what waits and appro
   .venv/bin/extproc approvals list -c demo/extproc.yaml
   .venv/bin/extproc approvals approve ID -c demo/extproc.yaml
 
-What happened (SESSION is in the list); and what PostgreSQL got of it, beside the gateway's own questions to its catalog:
+What happened (SESSION is in the list); and what PostgreSQL got of it, beside the gateway's own questions:
 
   .venv/bin/extproc sessions list -c demo/extproc.yaml
   .venv/bin/extproc sessions replay SESSION -c demo/extproc.yaml

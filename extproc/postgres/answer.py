@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+import contextlib
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, Final
 
 from extproc.errors import Refusal
@@ -11,9 +12,8 @@ from extproc.model import JSON, MaskRule
 from extproc.pipeline import Permit, Release, Services, on_response
 from extproc.postgres import wire
 from extproc.postgres.backend import Rows
-from extproc.postgres.link import Link, Steps
+from extproc.postgres.link import Link, Steps, masked, of_server
 from extproc.postgres.masks import RecordMask, RowFilter, copy_filter, row_filter
-from extproc.postgres.notices import mask_fields
 from extproc.postgres.operation import SqlOperation
 from extproc.postgres.plan import ColumnRules, Field, strategies
 from extproc.postgres.reading import Reading
@@ -25,8 +25,9 @@ from extproc.waits import Durable
 _RESERVE: Final = 1024 * 1024  # bytes that are counted together where no limit asks for more care
 
 
+@of_server()
 def fields_of(body: bytes) -> tuple[Field, ...]:
-    """RowDescription. Raises `ProtocolViolation`."""
+    """RowDescription. Raises `ServerGone` where it is none."""
     reader = Reader(body)
     found = []
     for _ in range(reader.count()):
@@ -110,7 +111,9 @@ class Answer:
     def _released(self, columns: list[JSON]) -> Generator[Any, Any, Release]:
         response: dict[str, JSON] = {"columns": columns}
         release = yield from on_response(self.permit, {"response": response}, response, self._services)
-        self._release = release
+        before, self._release = self._release, release
+        if before is not None and _terms(before) != _terms(release):
+            raise Refusal("policy_unmet", "policy has other terms for a further result of the same statement")
         self._touched = self._touched or touches(self._operation, release.rules)
         if self._lane is None:
             self._lane = self._open_lane(release)
@@ -150,10 +153,8 @@ class Answer:
         if over and most is not None:
             rows = rows.first(most - self._rows)
         if rows.ends:
-            try:
+            with _readable():
                 data = self._filter.feed(rows)
-            except wire.ProtocolViolation:
-                raise Refusal("response_malformed", "the server sent rows that cannot be read") from None
             self._rows += len(rows.ends)
             yield from self._through(data)
         if over:
@@ -166,11 +167,12 @@ class Answer:
             if kind == b"E":
                 self._sqlstate, self.failed = wire.sqlstate_of(body), True
             if self._release is not None and self._release.rules:
-                body = mask_fields(body, touched=self._touched)
+                body = masked(body, touched=self._touched)
         elif kind == b"C":
             self._command = body.rstrip(b"\0").decode("ascii", "replace")
         elif kind == b"c" and self._filter is not None:
-            self._filter.end()
+            with _readable():
+                self._filter.end()
         yield from self._through(wire.message(kind, body))
 
     def _through(self, data: bytes) -> Steps:
@@ -248,6 +250,20 @@ class Answer:
             "duration_ms": round((self._services.clock() - self._began) * 1000, 3),
         }
         return self._services.recorder.append(self.permit.session.id, self.permit.exchange, "exchange.closed", payload)
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    """Rows that cannot be read are not let go; the connection may live on."""
+    try:
+        yield
+    except wire.ProtocolViolation:
+        raise Refusal("response_malformed", "the server sent rows that cannot be read") from None
+
+
+def _terms(release: Release) -> tuple[object, ...]:
+    """What holds for all results together."""
+    return release.level, release.limits.response_bytes
 
 
 def touches(operation: SqlOperation, rules: Sequence[MaskRule]) -> bool:

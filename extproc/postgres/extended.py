@@ -15,11 +15,10 @@ from extproc.errors import Refusal
 from extproc.pipeline import Permit
 from extproc.postgres import wire
 from extproc.postgres.answer import Answer, touches
-from extproc.postgres.backend import Rows
 from extproc.postgres.bind import read_bind, write_bind
 from extproc.postgres.events import ToServer
-from extproc.postgres.group import Failed, Guard, Pending, execution, ready, replies
-from extproc.postgres.link import ServerGone, Steps
+from extproc.postgres.group import Failed, Guard, Pending, Transaction, execution, replies, synced, undo
+from extproc.postgres.link import Steps
 from extproc.postgres.names import Portal, Prepared
 from extproc.postgres.operation import SqlOperation
 from extproc.postgres.simple import decoded, refused
@@ -30,8 +29,6 @@ from extproc.waits import FetchKeys
 
 _FLUSH: Final = wire.message(b"H")
 _SYNC: Final = wire.message(b"S")
-# A name that no statement has: to bind it fails, and takes the implicit transaction with it.
-_POISON: Final = wire.message(b"B", b"\0extproc_refused\0" + bytes(6))
 
 
 class Extended:
@@ -42,7 +39,7 @@ class Extended:
         self._pending: list[Pending] = []
         self._guard = Guard()
         self._sent = False  # something went to the server since the last Sync
-        self._dirty = False  # and ran in an implicit transaction, which a refusal must undo
+        self._transaction = Transaction()
         self.skipping = False
 
     def handle(self, message: Message) -> Steps:
@@ -60,6 +57,23 @@ class Extended:
         """A simple query comes: what was said before it goes first."""
         if self._pending:
             yield from self.handle(Message(b"H", b""))
+
+    def undo(self) -> Steps:
+        """It was refused, and an error in a simple query ends all that was not ended with Sync."""
+        if self._transaction.dirty:
+            yield from undo(self._talk, sync=True)
+        elif self._sent:
+            yield ToServer(_SYNC)
+            yield from synced(self._talk)
+
+    def over(self) -> None:
+        """ReadyForQuery: all that was said has been answered."""
+        self.skipping = self._sent = False
+        self._transaction = Transaction()
+        self._guard = Guard()
+        self._pending.clear()
+        self._talk.names.forget_coming()
+        self._talk.at_rest = True
 
     def _take(self, kind: bytes, reader: Reader) -> Steps:
         match kind:
@@ -90,9 +104,10 @@ class Extended:
         analysis, doubt = yield from self._understand(text)
         if doubt is not None:
             yield from talk.decide(talk.operation(analysis, "extended", step="prepare"), doubt)
+        sent = talk.names.as_sent(analysis)
         prepared = Prepared(name, talk.names.give(name), text, analysis, types)
         talk.names.coming_statements[name] = prepared
-        body = wire.text(prepared.server) + wire.text(text.encode()) + len(types).to_bytes(2, "big")
+        body = wire.text(prepared.server) + wire.text(sent.encode()) + len(types).to_bytes(2, "big")
         body += b"".join(one.to_bytes(4, "big") for one in types)
         self._pending.append(Pending(b"P", wire.message(b"P", body), prepared))
 
@@ -122,7 +137,7 @@ class Extended:
         names = self._talk.names
         found = names.find_statement(name) if kind == b"S" else names.find_portal(name)
         data = wire.message(b"C", kind + wire.text(found.server if found else b"extproc_none"))
-        (names.coming_statements if kind == b"S" else names.coming_portals).pop(name, None)
+        names.closes(kind, name)
         self._pending.append(Pending(b"C", data, closes=(kind, name)))
 
     # --- what is decided
@@ -150,11 +165,6 @@ class Extended:
             self._look_at_identity()
             if portal.operation.definitions != talk.reading.catalog.fingerprint:
                 raise Refusal("statement_refused", "definitions changed since the statement was bound")
-        if portal.answer is None:
-            assert portal.permit is not None
-            assert portal.operation is not None
-            services = talk.context.services
-            portal.answer = Answer(portal.permit, portal.operation, services, talk.link, talk.reading)
 
     def _decide(self, portal: Portal) -> Steps:
         prepared = portal.prepared
@@ -162,6 +172,8 @@ class Extended:
         operation = self._talk.operation(prepared.analysis, "extended", portal.parameters)
         portal.permit = yield from self._ask(operation, doubt)
         portal.operation, prepared.decided = operation, True
+        talk = self._talk
+        portal.answer = Answer(portal.permit, operation, talk.context.services, talk.link, talk.reading)
 
     def _ask(self, operation: SqlOperation, doubt: Refusal | None) -> Generator[Any, Any, Permit]:
         permit: Permit = yield from self._talk.decide(operation, doubt)
@@ -208,23 +220,36 @@ class Extended:
         pending, self._pending = self._pending, []
         if not (pending or execute or sync):
             return
-        # Sync is taken along where it comes next: one way to the server less. Not into a COPY, which ignores it.
-        if not sync and not _copies_in(portal) and talk.link.client.peek() == b"S":
-            sync = talk.link.client.next() is not None
+        # Sync is taken along where it comes next: one way to the server less. Not into a COPY, which ignores it, nor
+        # where a refusal of what comes back still has to undo what ran before.
+        alone = not self._transaction.dirty and not _copies_in(portal)
+        if not sync and alone and talk.link.client.peek() == b"S":
+            sync = self._take_sync()
         self._sent, talk.at_rest = True, False
-        self._dirty = self._dirty or (bool(execute) and talk.status == b"I")
+        if execute:
+            self._transaction.runs(talk.status)
         yield ToServer(b"".join(one.data for one in pending) + execute + (_SYNC if sync else _FLUSH))
         try:
             yield from replies(talk, pending, guard)
             if portal is not None and portal.answer is not None:
                 yield from execution(talk, portal, portal.answer)
-        except Failed:
+                self._transaction.done(portal.prepared.analysis.steps)
+        except Failed as failed:
             self.skipping = True
             if portal is not None and portal.answer is not None:
                 portal.answer.abandon("failed")
+            if not failed.known and not sync:
+                yield from self._undo()
         if sync:
-            yield from ready(talk)
-            self._end()
+            yield from synced(talk)
+            talk.link.say(wire.ready(talk.status))
+            self.over()
+
+    def _take_sync(self) -> bool:
+        message = self._talk.link.client.next()
+        assert message is not None
+        Reader(message.body).end()
+        return True
 
     # --- Sync, and refusals
 
@@ -239,14 +264,7 @@ class Extended:
         else:
             # Nothing of it reached the server: it has nothing to say either.
             self._talk.link.say(wire.ready(self._talk.status))
-            self._end()
-
-    def _end(self) -> None:
-        self.skipping = self._sent = self._dirty = False
-        self._guard = Guard()
-        self._pending.clear()
-        self._talk.names.forget_coming()
-        self._talk.at_rest = True
+            self.over()
 
     def _refuse(self, refusal: Refusal) -> Steps:
         """Nothing of what is pending goes on; what ran before it in the same implicit transaction is undone."""
@@ -254,15 +272,12 @@ class Extended:
         self._talk.names.forget_coming()
         yield from refused(self._talk, refusal)
         self.skipping = True
-        if self._dirty:
-            self._dirty = False
-            yield ToServer(_POISON + _FLUSH)
-            while True:
-                found = yield from self._talk.link.from_server()
-                if isinstance(found, Message) and found.kind == b"E":
-                    return
-                if isinstance(found, Rows) or not self._talk.link.asynchronous(found):
-                    raise ServerGone("the server spoke out of turn")
+        yield from self._undo()
+
+    def _undo(self) -> Steps:
+        if self._transaction.dirty:
+            self._transaction.dirty = False
+            yield from undo(self._talk, sync=False)
 
 
 def _target(reader: Reader) -> tuple[bytes, bytes]:

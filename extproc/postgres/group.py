@@ -10,16 +10,19 @@ from extproc.errors import Refusal
 from extproc.postgres import wire
 from extproc.postgres.answer import Answer, fields_of
 from extproc.postgres.backend import Rows
-from extproc.postgres.events import CancelServer
-from extproc.postgres.link import ServerGone, Steps
+from extproc.postgres.events import CancelServer, ToServer
+from extproc.postgres.link import ServerGone, Steps, masked
 from extproc.postgres.names import Portal, Prepared
-from extproc.postgres.notices import mask_fields
-from extproc.postgres.results import Results, drop, finish, refuse
-from extproc.postgres.talk import Talk
+from extproc.postgres.results import Results, finish, refuse
+from extproc.postgres.sql.model import Step
+from extproc.postgres.talk import ENDS, Talk
 from extproc.postgres.wire import Message
 
+_FLUSH: Final = wire.message(b"H")
+_SYNC: Final = wire.message(b"S")
+# A name that no statement has: to bind it fails, and takes the implicit transaction with it.
+_POISON: Final = wire.message(b"B", b"\0extproc_refused\0" + bytes(6))
 _REPLY: Final = {b"P": b"1", b"B": b"2", b"C": b"3"}
-_LAST: Final = frozenset({b"C", b"I", b"E", b"s"})  # what an execution ends with
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,11 @@ class Guard:
 
 
 class Failed(Exception):  # noqa: N818 - named for what happened
-    """The execution ended with an error: the server skips everything up to Sync, and so must we."""
+    """It ended with an error: everything up to Sync is skipped. `known`: the server knows, and skips it itself."""
+
+    def __init__(self, *, known: bool) -> None:
+        super().__init__()
+        self.known = known
 
 
 def replies(talk: Talk, pending: Sequence[Pending], guard: Guard) -> Steps:
@@ -71,10 +78,10 @@ def _expect(talk: Talk, guard: Guard) -> Generator[Any, Any, Message]:
         if isinstance(found, Rows):
             raise ServerGone("the server spoke out of turn")
         if found.kind in (b"E", b"N"):
-            body = mask_fields(found.body, touched=guard.touched) if guard.masked else found.body
+            body = masked(found.body, touched=guard.touched) if guard.masked else found.body
             link.say(wire.message(found.kind, body))
             if found.kind == b"E":
-                raise Failed
+                raise Failed(known=True)
         elif found.kind not in (b"S", b"A") or not link.asynchronous(found):
             return found
 
@@ -104,43 +111,73 @@ def execution(talk: Talk, portal: Portal, answer: Answer) -> Steps:
             portal.opened = True
             if shape := portal.shape():
                 yield from answer.open(shape, results.step)
-        suspended = (yield from _to_the_end(talk, results)) == b"s"
+        yield from _to_the_end(talk, results)
+        suspended = results.ended == b"s"
         if not suspended:
             yield from finish(talk, answer)
     except Refusal as refusal:
         yield CancelServer()
         yield from refuse(talk, answer, refusal)
-        yield from _drop_rest(talk)
+        yield from _drop_rest(talk, results)
         talk.names.portal_closed(portal.name)
-        raise Failed from None
     finally:
         if not suspended:
             answer.abandon("aborted")  # where it did not come to its end
             portal.over()
     if answer.failed:
-        raise Failed
+        raise Failed(known=results.ended == b"E")
 
 
-def _to_the_end(talk: Talk, results: Results) -> Generator[Any, Any, bytes]:
-    while True:
+def _to_the_end(talk: Talk, results: Results) -> Steps:
+    while not results.ended:
         found = yield from talk.link.from_server()
         if isinstance(found, Message) and found.kind == b"T":
             raise ServerGone("the server spoke out of turn")
         yield from results.take(found)
-        if isinstance(found, Message) and found.kind in _LAST:
-            return found.kind
 
 
-def _drop_rest(talk: Talk) -> Steps:
+def _drop_rest(talk: Talk, results: Results) -> Steps:
     """What was refused still comes: it is dropped, up to the end of the execution."""
+    while not results.ended:
+        yield from results.drop((yield from talk.link.from_server()))
+
+
+class Transaction:
+    """
+    What runs between two Syncs. `dirty`: something ran in the implicit transaction that ends with Sync, which a refusal
+    must undo.
+    """
+
+    def __init__(self) -> None:
+        self.dirty = False
+        self._block: bool | None = None  # whether BEGIN or its end was among it, None where neither was
+
+    def runs(self, status: bytes) -> None:
+        """Something runs, with this status of the last ReadyForQuery."""
+        self.dirty = self.dirty or not (status != b"I" if self._block is None else self._block)
+
+    def done(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            if step.transaction == "begin":  # takes what ran before it into its block
+                self.dirty, self._block = False, True
+            elif step.transaction in ENDS:
+                self.dirty = self._block = False
+
+
+def undo(talk: Talk, *, sync: bool) -> Steps:
+    """A refusal in the middle: the server gets an error too, and undoes what ran before it."""
+    yield ToServer(_POISON + (_SYNC if sync else _FLUSH))
     while True:
         found = yield from talk.link.from_server()
-        drop(talk, found)
-        if isinstance(found, Message) and found.kind in _LAST:
-            return
+        if isinstance(found, Message) and found.kind == b"E":
+            break
+        if isinstance(found, Rows) or not talk.link.asynchronous(found):
+            raise ServerGone("the server spoke out of turn")
+    if sync:
+        yield from synced(talk)
 
 
-def ready(talk: Talk) -> Steps:
+def synced(talk: Talk) -> Steps:
     """ReadyForQuery, after Sync."""
     while True:
         found = yield from talk.link.from_server()
@@ -149,4 +186,3 @@ def ready(talk: Talk) -> Steps:
         if isinstance(found, Rows) or not talk.link.asynchronous(found):
             raise ServerGone("the server spoke out of turn")
     talk.at_ready(found.body)
-    talk.link.say(wire.ready(talk.status))

@@ -41,6 +41,12 @@ def of_server() -> Iterator[None]:
         raise ServerGone(f"the server sent {error}") from None
 
 
+@of_server()
+def masked(body: bytes, *, touched: bool) -> bytes:
+    """A server's ErrorResponse or NoticeResponse without what it must not tell. Raises `ServerGone`."""
+    return mask_fields(body, touched=touched)
+
+
 class Link:
     """
     `say` collects what goes to the client; it goes when it is enough, or before the connection waits for anything.

@@ -17,7 +17,7 @@ from extproc.postgres.plan import Field
 from extproc.postgres.rows import DATA_ROW, RowMask
 from extproc.postgres.sql.model import CopyShape
 from extproc.postgres.values import TEXT, type_info
-from extproc.postgres.wire import message
+from extproc.postgres.wire import ProtocolViolation, message
 from extproc.redact.detectors import ALL, mask_text
 
 Planned = Sequence[tuple[str, Strategy] | None]
@@ -112,6 +112,12 @@ class RecordMask:
 
     def feed(self, data: bytes, *, end: bool) -> Iterator[bytes]:
         del end
+        try:
+            yield from self._feed(data)
+        except ProtocolViolation:
+            raise Refusal("response_malformed", "what was released cannot be masked for the record") from None
+
+    def _feed(self, data: bytes) -> Iterator[bytes]:
         at = 0
         while at < len(data):
             last, ends = run(data, at, DATA_ROW, _MOST)

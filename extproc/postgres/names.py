@@ -67,6 +67,11 @@ class Portal:
             return False
         return bool(self.formats[0]) if len(self.formats) == 1 else self.formats[place : place + 1] == (1,)
 
+    def abandon(self) -> None:
+        """It is closed before its end, or was never executed: its record ends."""
+        if self.answer is not None:
+            self.answer.abandon("suspended" if self.opened else "prepared")
+
     def over(self) -> None:
         """Its execution has ended: another one is decided anew."""
         self.permit = self.operation = self.answer = None
@@ -81,6 +86,7 @@ class Names:
     portals: dict[bytes, Portal] = field(default_factory=dict)
     coming_statements: dict[bytes, Prepared] = field(default_factory=dict)
     coming_portals: dict[bytes, Portal] = field(default_factory=dict)
+    closing: set[tuple[bytes, bytes]] = field(default_factory=set)  # S or P, and a name that is free behind its Close
     prepared: dict[str, Analysis] = field(default_factory=dict)  # by SQL: PREPARE name AS …
     cursors: dict[str, Analysis] = field(default_factory=dict)  # by SQL: DECLARE name CURSOR FOR …
     _given: int = 0
@@ -97,21 +103,23 @@ class Names:
         return b"%s%d" % (_OWN.encode(), self._given)
 
     def find_statement(self, name: bytes) -> Prepared | None:
-        return self.coming_statements.get(name) or self.statements.get(name)
+        kept = None if (b"S", name) in self.closing else self.statements.get(name)
+        return self.coming_statements.get(name) or kept
 
     def find_portal(self, name: bytes) -> Portal | None:
-        return self.coming_portals.get(name) or self.portals.get(name)
+        kept = None if (b"P", name) in self.closing else self.portals.get(name)
+        return self.coming_portals.get(name) or kept
 
     def statement(self, name: bytes) -> Prepared:
         found = self.find_statement(name)
         if found is None:
-            raise Refusal("statement_refused", "prepared statement does not exist", sqlstate="26000")
+            raise _missing("prepared statement", name.decode("utf-8", "replace"), "26000")
         return found
 
     def portal(self, name: bytes) -> Portal:
         found = self.find_portal(name)
         if found is None:
-            raise Refusal("statement_refused", "portal does not exist", sqlstate="34000")
+            raise _missing("portal", name.decode("utf-8", "replace"), "34000")
         return found
 
     def is_cursor(self, name: bytes) -> bool:
@@ -122,21 +130,31 @@ class Names:
         """ParseComplete."""
         self.statements[prepared.name] = prepared
         self.coming_statements.pop(prepared.name, None)
+        self.closing.discard((b"S", prepared.name))
 
     def bound(self, portal: Portal) -> None:
         """BindComplete."""
         self.portal_closed(portal.name)
         self.portals[portal.name] = portal
         self.coming_portals.pop(portal.name, None)
+        self.closing.discard((b"P", portal.name))
 
     def portal_closed(self, name: bytes) -> None:
         old = self.portals.pop(name, None)
-        if old is not None and old.answer is not None:
-            old.answer.abandon("suspended")
+        if old is not None:
+            old.abandon()
 
     def forget_coming(self) -> None:
+        for portal in self.coming_portals.values():
+            portal.abandon()
         self.coming_statements.clear()
         self.coming_portals.clear()
+        self.closing.clear()
+
+    def closes(self, kind: bytes, name: bytes) -> None:
+        """Close was said: what is said behind it means the name anew."""
+        (self.coming_statements if kind == b"S" else self.coming_portals).pop(name, None)
+        self.closing.add((kind, name))
 
     def transaction_ended(self) -> None:
         """Portals live as long as their transaction. Cursors may be WITH HOLD: what is gone, the server refuses."""
@@ -149,21 +167,28 @@ class Names:
         """What a statement runs by name. Raises `Refusal` for a name that this connection did not make, or may not."""
         if step.prepares.startswith(_OWN) or step.declares.startswith(_OWN):
             raise Refusal("statement_refused", f"names that begin with {_OWN} are the gateway's own")
-        if step.executes:
-            found = self.prepared.get(step.executes)
-            if found is None:
-                raise Refusal("statement_refused", "no PREPARE of this connection has that name", sqlstate="26000")
-            return found
-        if step.fetches:
-            found = self.cursors.get(step.fetches)
-            if found is None:
-                raise Refusal("statement_refused", "no DECLARE of this connection has that name", sqlstate="34000")
-            return found
-        if step.deallocates and step.deallocates != "*" and step.deallocates not in self.prepared:
-            raise Refusal("statement_refused", "no PREPARE of this connection has that name", sqlstate="26000")
-        if step.closes and step.closes != "*" and step.closes not in self.cursors:
-            raise Refusal("statement_refused", "no DECLARE of this connection has that name", sqlstate="34000")
-        return None
+        if step.executes and step.executes not in self.prepared:
+            raise _missing("prepared statement", step.executes, "26000")
+        if step.deallocates not in ("", "*", *self.prepared) and step.deallocates.encode() not in self.statements:
+            raise _missing("prepared statement", step.deallocates, "26000")
+        if step.fetches and step.fetches not in self.cursors:
+            raise _missing("cursor", step.fetches, "34000")
+        if step.closes not in ("", "*", *self.cursors):
+            raise _missing("cursor", step.closes, "34000")
+        return self.prepared.get(step.executes) or self.cursors.get(step.fetches)
+
+    def as_sent(self, analysis: Analysis) -> str:
+        """
+        The text as the server must have it: drivers deallocate by SQL what they prepared by message, and there it has
+        a name of ours. Raises `Refusal` where that cannot be put right.
+        """
+        for step in analysis.steps:
+            found = self.statements.get(step.deallocates.encode())
+            if found is not None and step.deallocates not in ("", "*", *self.prepared):
+                if len(analysis.steps) != 1:
+                    raise Refusal("statement_refused", "DEALLOCATE must be a statement of its own")
+                return f"DEALLOCATE {found.server.decode()}"
+        return analysis.text
 
     def done(self, step: Step) -> None:
         """The server has done it: names mean what they now mean there."""
@@ -174,8 +199,8 @@ class Names:
         if step.deallocates == "*" or step.discard == "all":
             self.prepared.clear()
             self.statements.clear()
-        elif step.deallocates:
-            self.prepared.pop(step.deallocates, None)
+        elif step.deallocates and self.prepared.pop(step.deallocates, None) is None:
+            self.statements.pop(step.deallocates.encode(), None)
         if step.closes == "*" or step.discard == "all":
             self.cursors.clear()
             self.transaction_ended()
@@ -186,3 +211,10 @@ class Names:
         if len(where) >= _MOST:
             raise Refusal("overloaded", "too many prepared statements or cursors")
         where[name] = analysis
+
+
+def _missing(what: str, name: str, sqlstate: str) -> Refusal:
+    """In the words of PostgreSQL's own error, where it is a plain name."""
+    plain = len(name) < 64 and name.replace("_", "a").isalnum()
+    shown = f'{what} "{name}"' if plain else what if name else f"unnamed {what}"
+    return Refusal("statement_refused", f"{shown} does not exist", sqlstate=sqlstate)

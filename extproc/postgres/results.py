@@ -8,8 +8,8 @@ from extproc.errors import Refusal
 from extproc.postgres import problem, wire
 from extproc.postgres.answer import Answer, fields_of
 from extproc.postgres.backend import Rows
-from extproc.postgres.copying import copy_in
-from extproc.postgres.events import CancelServer
+from extproc.postgres.copying import COPY_FAIL, copy_in
+from extproc.postgres.events import CancelServer, ToServer
 from extproc.postgres.link import ServerGone, Steps
 from extproc.postgres.sql.model import Step
 from extproc.postgres.talk import Talk
@@ -18,10 +18,15 @@ from extproc.postgres.wire import Message
 # PostgreSQL documentation, "Message Formats". Left out, so that they end the connection: authentication, keys and
 # function results (V), which nothing here asks for, and CopyBothResponse (W): replication is not open.
 _SPOKEN: Final = frozenset({b"C", b"I", b"E", b"N", b"c", b"s"})
+_KNOWN: Final = _SPOKEN | {b"T", b"H", b"G"}
+_LAST: Final = frozenset({b"C", b"I", b"E", b"s"})  # what an execution ends with
 
 
 class Results:
-    """The results of a query string's `steps` (or of one execution's single step), in order."""
+    """
+    The results of a query string's `steps` (or of one execution's single step), in order. `ended`: the kind of the
+    message that has ended a step, empty while it goes on; an execution says no more then.
+    """
 
     def __init__(self, talk: Talk, answer: Answer, steps: tuple[Step, ...], *, extended: bool) -> None:
         self._talk = talk
@@ -29,6 +34,7 @@ class Results:
         self._steps = steps
         self._extended = extended
         self._at = 0
+        self.ended = b""
 
     @property
     def step(self) -> Step | None:
@@ -36,29 +42,42 @@ class Results:
 
     def take(self, found: Message | Rows) -> Steps:
         """One message, or one run of rows. Raises `Refusal` where it may not go on, `ServerGone` if out of turn."""
-        answer, link = self._answer, self._talk.link
+        answer = self._answer
         if isinstance(found, Rows):
             yield from answer.rows(found)
-        elif found.kind == b"T":
-            yield from answer.open(fields_of(found.body), self.step)
+            return
+        step = self._learn(found)
+        if found.kind == b"T":
+            yield from answer.open(fields_of(found.body), step)
             yield from answer.message(b"T", found.body)
         elif found.kind == b"H":
-            yield from answer.open_copy(self.step)
+            yield from answer.open_copy(step)
             yield from answer.message(b"H", found.body)
         elif found.kind == b"G":
-            yield from answer.open_empty()
-            yield from copy_in(self._talk, answer, self.step, found, extended=self._extended)
+            try:
+                yield from copy_in(self._talk, answer, step, found, extended=self._extended)
+            finally:
+                self.ended = b"E" if answer.failed else b""
         elif found.kind in _SPOKEN:
             yield from answer.message(found.kind, found.body)
-            if found.kind in b"CI":
-                self._completed()
-        elif found.kind not in (b"S", b"A") or not link.asynchronous(found):
-            raise ServerGone("the server spoke out of turn")
 
-    def _completed(self) -> None:
-        if self.step is not None:
-            self._talk.done(self.step)
-        self._at += 1
+    def drop(self, found: Message | Rows) -> Steps:
+        """What follows a refusal does not go on. What it did is done all the same."""
+        if isinstance(found, Message):
+            self._learn(found)
+            if found.kind == b"G":
+                yield ToServer(COPY_FAIL + (wire.message(b"H") if self._extended else b""))
+
+    def _learn(self, found: Message) -> Step | None:
+        """What the server has done is done, whatever becomes of the message: the step that it belongs to."""
+        step, self.ended = self.step, found.kind if found.kind in _LAST else b""
+        if found.kind in b"CI":
+            self._at += 1
+            if step is not None:
+                self._talk.done(step)
+        elif found.kind not in _KNOWN and not (found.kind in b"SA" and self._talk.link.asynchronous(found)):
+            raise ServerGone("the server spoke out of turn")
+        return step
 
 
 def until_ready(talk: Talk, answer: Answer, steps: tuple[Step, ...]) -> Steps:
@@ -71,7 +90,7 @@ def until_ready(talk: Talk, answer: Answer, steps: tuple[Step, ...]) -> Steps:
         if isinstance(found, Message) and found.kind == b"Z":
             break
         if refused is not None:
-            drop(talk, found)
+            yield from results.drop(found)
             continue
         try:
             yield from results.take(found)
@@ -95,12 +114,9 @@ def finish(talk: Talk, answer: Answer) -> Steps:
 
 
 def refuse(talk: Talk, answer: Answer, refusal: Refusal) -> Steps:
+    """Record it, and tell the client. Raises it again if it is fatal."""
     yield from answer.refuse(refusal)
+    if problem.is_fatal(refusal):
+        raise refusal
     url = talk.context.control_url
     talk.link.say(problem.error(refusal, exchange=answer.permit.exchange, control_url=url))
-
-
-def drop(talk: Talk, found: Message | Rows) -> None:
-    """What follows a refusal does not go on; settings that changed still must be known."""
-    if isinstance(found, Message) and found.kind in (b"S", b"A"):
-        talk.link.asynchronous(found)

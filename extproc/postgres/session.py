@@ -222,9 +222,11 @@ class Connection:
             elif kind == b"Q":
                 yield from extended.settle()
                 if not extended.skipping:
-                    yield from run_query(talk, message.body)
+                    yield from run_query(talk, message.body, extended.undo)
+                    extended.over()
             elif kind == b"F":
-                yield from refuse_call(talk)
+                yield from refuse_call(talk, extended.undo)
+                extended.over()
             else:
                 raise ProtocolViolation("a message out of turn")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from extproc.errors import Refusal
 from extproc.postgres import problem, wire
 from extproc.postgres.answer import Answer
@@ -12,9 +14,11 @@ from extproc.postgres.sql.model import Analysis
 from extproc.postgres.talk import Talk
 from extproc.postgres.wire import ProtocolViolation, Reader
 
+Undo = Callable[[], Steps]
 
-def run_query(talk: Talk, body: bytes) -> Steps:
-    """Raises `Refusal` where the connection cannot go on."""
+
+def run_query(talk: Talk, body: bytes, undo: Undo) -> Steps:
+    """`undo` ends what the client began before it. Raises `Refusal` where the connection cannot go on."""
     reader = Reader(body)
     raw = reader.string()
     reader.end()
@@ -22,9 +26,11 @@ def run_query(talk: Talk, body: bytes) -> Steps:
     try:
         analysis, doubt = yield from talk.understand(text)
         operation = talk.operation(analysis, "simple")
+        sent = talk.names.as_sent(analysis)
         permit = yield from talk.decide(operation, doubt)
     except Refusal as refusal:
         yield from refused(talk, refusal)
+        yield from undo()
         talk.link.say(wire.ready(talk.status))
         return
     answer = Answer(permit, operation, talk.context.services, talk.link, talk.reading)
@@ -32,13 +38,13 @@ def run_query(talk: Talk, body: bytes) -> Steps:
     talk.names.statements.pop(b"", None)
     talk.names.portal_closed(b"")
     try:
-        yield ToServer(wire.message(b"Q", body))
+        yield ToServer(wire.message(b"Q", wire.text(sent.encode())))
         yield from until_ready(talk, answer, analysis.steps)
     finally:
         answer.abandon("aborted")
 
 
-def refuse_call(talk: Talk) -> Steps:
+def refuse_call(talk: Talk, undo: Undo) -> Steps:
     """FunctionCall: by OID, with arguments that nothing here reads."""
     doubt = Refusal("statement_refused", "function calls by message are not open: use SELECT")
     operation = talk.operation(Analysis("(function call by message)", (), ()), "simple")
@@ -46,6 +52,7 @@ def refuse_call(talk: Talk) -> Steps:
         yield from talk.decide(operation, doubt)
     except Refusal as refusal:
         yield from refused(talk, refusal)
+    yield from undo()
     talk.link.say(wire.ready(talk.status))
 
 

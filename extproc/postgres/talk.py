@@ -23,8 +23,9 @@ from extproc.postgres.sql.steps import moves_names
 
 # Seconds after which the catalog is looked at again: somebody beside the gateway may have changed it.
 LOOK_AGAIN: Final = 10.0
-_ENDS: Final = frozenset({"commit", "rollback"})
-_UNDOES: Final = _ENDS | {"rollback_to", "prepare"}  # what was changed in the transaction may be gone afterwards
+_LEAVES: Final = frozenset({"commit", "rollback"})
+ENDS: Final = _LEAVES | {"prepare"}  # of a transaction block
+_UNDOES: Final = ENDS | {"rollback_to"}  # what was changed in the transaction may be gone afterwards
 _GONE: Final = "the transaction in which its names were read ends before it"
 
 Protocol = Literal["simple", "extended"]
@@ -82,7 +83,7 @@ class Talk:
             return False
         with contextlib.suppress(SqlError):
             steps = self.reading.analyse(text).steps
-            return bool(steps) and all(step.transaction in _ENDS for step in steps)
+            return bool(steps) and all(step.transaction in _LEAVES for step in steps)
         return False
 
     def read(self, text: str) -> tuple[Analysis, Refusal | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from pathlib import Path
 from typing import Final
@@ -25,7 +24,7 @@ class ServerTls:
     def context(self) -> ssl.SSLContext:
         """Raises `OSError` (ssl.SSLError among them) where a file is missing or wrong and never was right."""
         try:
-            stamp = tuple(os.stat(path).st_mtime_ns for path in self._paths())
+            stamp = tuple(Path(path).stat().st_mtime_ns for path in self._paths())
             if self._context is None or stamp != self._stamp:
                 self._context, self._stamp = self._load(), stamp
         except OSError:

@@ -17,7 +17,7 @@ from extproc.postgres import wire
 from tests.integration.database import running
 from tests.integration.gateway import Gateway
 from tests.integration.postgres import Server, serving
-from tests.integration.rawpg import BIND, EXECUTE, SYNC, RawClient, parse, query, run, wait_for
+from tests.integration.rawpg import EXECUTE, SYNC, RawClient, parse, query, run, wait_for
 
 pytestmark = pytest.mark.envoy
 

@@ -82,6 +82,15 @@ class Said:
         return [one for to, one in self.all if to == side and one is not None]
 
     @property
+    def told(self) -> str:
+        """The kinds of what the client hears, as one word."""
+        return "".join(one.kind for one in self.client)
+
+    @property
+    def cancels(self) -> bool:
+        return ("!", None) in self.all
+
+    @property
     def client(self) -> list[Heard]:
         return self.to("<")
 

@@ -52,17 +52,19 @@ def test_what_does_not_exist_has_the_states_of_postgresql() -> None:
 
 
 def test_a_portal_that_is_bound_again_ends_the_one_before() -> None:
-    names, answer = Names(), Answer()
-    names.bound(portal(answer=answer))
-    names.bound(portal())
+    names, answer, unused = Names(), Answer(), Answer()
+    names.bound(portal(answer=answer, opened=True))
+    names.bound(portal(answer=unused))
     assert answer.outcome == "suspended"
+    names.bound(portal())
+    assert unused.outcome == "prepared"  # it was decided and bound, and never executed
     assert names.portal(b"p").answer is None
 
 
 def test_portals_end_with_their_transaction_and_statements_do_not() -> None:
     names, answer = Names(), Answer()
     names.parsed(prepared())
-    names.bound(portal(answer=answer))
+    names.bound(portal(answer=answer, opened=True))
     names.transaction_ended()
     assert names.find_portal(b"p") is None
     assert names.find_statement(b"s") is not None
@@ -149,3 +151,52 @@ def test_a_cursor_is_known_by_the_name_that_sql_gave_it() -> None:
     names.done(Step("declare_cursor", declares="c", inner=ONE))
     assert names.is_cursor(b"c")
     assert not names.is_cursor(b"d")
+
+
+def test_a_name_is_free_behind_its_close_and_kept_if_that_is_not_reached() -> None:
+    names = Names()
+    names.parsed(prepared())
+    names.bound(portal())
+    names.closes(b"S", b"s")
+    names.closes(b"P", b"p")
+    assert names.find_statement(b"s") is None
+    assert names.find_portal(b"p") is None
+    names.forget_coming()
+    assert names.find_statement(b"s") is not None
+    assert names.find_portal(b"p") is not None
+    names.closes(b"S", b"s")
+    new = names.coming_statements[b"s"] = prepared(server=b"extproc_9")
+    assert names.statement(b"s") is new
+    names.statements.pop(b"s")  # CloseComplete
+    names.parsed(new)
+    assert names.statement(b"s") is new
+
+
+def deallocating(name: str, text: str = "DEALLOCATE …", steps: int = 1) -> Analysis:
+    return Analysis(text, (), (Step("deallocate", deallocates=name),) * steps)
+
+
+def test_what_a_message_prepared_is_deallocated_under_the_name_that_it_has_there() -> None:
+    names = Names()
+    names.parsed(prepared())
+    assert names.of_step(Step("deallocate", deallocates="s")) is None
+    assert names.as_sent(deallocating("s")) == "DEALLOCATE extproc_1"
+    with pytest.raises(Refusal):
+        names.as_sent(deallocating("s", steps=2))
+    names.done(Step("deallocate", deallocates="s"))
+    assert names.find_statement(b"s") is None
+
+
+def test_other_texts_are_sent_as_they_are() -> None:
+    names = Names(prepared={"x": ONE}, statements={b"x": prepared(), b"*": prepared(), b"": prepared()})
+    for analysis in (ONE, deallocating("x"), deallocating("*"), deallocating("none")):
+        assert names.as_sent(analysis) == analysis.text
+    names.done(Step("deallocate", deallocates="x"))
+    assert names.find_statement(b"x") is not None
+
+
+def test_an_error_says_the_name_only_where_it_is_one() -> None:
+    for name, said in ((b"x_1", 'portal "x_1"'), (b"a b", "portal"), (b"", "unnamed portal"), (b"x" * 64, "portal")):
+        with pytest.raises(Refusal) as refused:
+            Names().portal(name)
+        assert refused.value.reason == f"{said} does not exist"
