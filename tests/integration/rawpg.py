@@ -41,7 +41,8 @@ class RawClient:
         self.sock.sendall((len(body) + 4).to_bytes(4, "big") + body)
         self.until(b"R")
         self.sock.sendall(wire.message(b"p", (token or gateway.token()).encode() + b"\0"))
-        self.until(b"Z")
+        key = next(body for kind, body in self.until(b"Z") if kind == b"K")
+        self.process, self.key = int.from_bytes(key[:4], "big"), key[4:]
         self.seen = b""
 
     def send(self, *messages: bytes) -> RawClient:
