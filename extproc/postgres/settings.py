@@ -30,6 +30,8 @@ OPEN: Final = frozenset({
     "tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_user_timeout", "timezone", "transaction_deferrable",
     "transaction_isolation", "transaction_timeout", "work_mem", "xmloption",
 })  # fmt: skip
+# asyncpg puts it back to what it was, by a parameter. It takes nothing but a boolean, and its error repeats no value.
+_YES_OR_NO: Final = frozenset({"jit"})
 # Set to one value alone: saying that again changes nothing.
 _SAME: Final = {
     "standard_conforming_strings": {"on", "true", "yes", "1"},
@@ -89,8 +91,6 @@ def _require_steps(steps: Iterable[Step], *, read_only: bool) -> None:
         if step.read_write and read_only:
             raise _refused("transaction_read_only")
         for setting in step.settings:
-            if not setting.name or setting.value is None:
-                raise Refusal("setting_refused", "a setting must be named and given as a constant")
             _require(setting.name.lower(), setting.value, read_only=read_only)
         if step.reset is not None and step.reset != "*":
             name = step.reset.lower()
@@ -101,8 +101,11 @@ def _require_steps(steps: Iterable[Step], *, read_only: bool) -> None:
             _require_steps(step.inner.steps, read_only=read_only)
 
 
-def _require(name: str, value: str, *, read_only: bool) -> None:
-    if name in OPEN or name in TRACKED:
+def _require(name: str, value: str | None, *, read_only: bool) -> None:
+    """`value` is None where it is not a constant."""
+    if not name or (value is None and name not in _YES_OR_NO):
+        raise Refusal("setting_refused", "a setting must be named and given as a constant")
+    if value is None or name in OPEN or name in TRACKED:
         return
     if name in _READ_ONLY and not read_only:
         return

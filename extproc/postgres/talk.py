@@ -23,8 +23,8 @@ from extproc.postgres.sql.steps import moves_names
 
 # Seconds after which the catalog is looked at again: somebody beside the gateway may have changed it.
 LOOK_AGAIN: Final = 10.0
-_LEAVES: Final = frozenset({"commit", "rollback"})
-ENDS: Final = _LEAVES | {"prepare"}  # of a transaction block
+_NAMELESS: Final = frozenset({"begin", "commit", "rollback", "set", "show"})  # kinds
+ENDS: Final = frozenset({"commit", "rollback", "prepare"})  # of a transaction block
 _UNDOES: Final = ENDS | {"rollback_to"}  # what was changed in the transaction may be gone afterwards
 _GONE: Final = "the transaction in which its names were read ends before it"
 
@@ -62,8 +62,8 @@ class Talk:
         self.statements = 0
         self.exchange = ""  # of the statement that was asked about last
         self._stale = False
-        self._changed = False  # definitions were changed in this transaction, and are not if it is rolled back
-        self._moving = False  # search_path was changed: names may mean something else after each statement
+        # Definitions or search_path were changed in this transaction, and are not any more if it is rolled back.
+        self._changed = False
         self._looked = context.services.clock()
 
     # --- reading
@@ -71,19 +71,22 @@ class Talk:
     def understand(self, text: str) -> Generator[Any, Any, tuple[Analysis, Refusal | None]]:
         """A query string by the catalog as it is now, and why it cannot be taken, if so."""
         try:
-            if not self._ends_transaction(text):
+            if not self._needs_no_names(text):
                 yield from self.refresh()
         except Refusal as refusal:
             return Analysis(text, (), ()), refusal
         return self.read(text)
 
-    def _ends_transaction(self, text: str) -> bool:
-        """It means the same whatever the catalog holds, and must be possible when the catalog cannot be looked at."""
+    def _needs_no_names(self, text: str) -> bool:
+        """
+        It means the same whatever the catalog holds. The end of a transaction must be possible when the catalog cannot
+        be looked at, and SET TRANSACTION comes before any query.
+        """
         if self.status == b"I":
             return False
         with contextlib.suppress(SqlError):
             steps = self.reading.analyse(text).steps
-            return bool(steps) and all(step.transaction in _LEAVES for step in steps)
+            return bool(steps) and all(step.kind in _NAMELESS for step in steps)
         return False
 
     def read(self, text: str) -> tuple[Analysis, Refusal | None]:
@@ -113,7 +116,7 @@ class Talk:
 
     def _settled(self, analysis: Analysis) -> Analysis:
         """What follows the end of a transaction in the same string does not see what was changed in it."""
-        if self._changed or self._moving:
+        if self._changed:
             for place, step in enumerate(analysis.steps[:-1], 1):
                 if step.transaction in _UNDOES:
                     return doubted(analysis, place, _GONE)
@@ -143,10 +146,10 @@ class Talk:
     def refresh(self) -> Generator[Any, Any, None]:
         """The catalog as it is now, where it may have changed and the server can be asked."""
         now = self.context.services.clock()
-        if not (self._stale or self._moving or now - self._looked > LOOK_AGAIN):
+        if not (self._stale or now - self._looked > LOOK_AGAIN):
             return
         if not self.at_rest:
-            if self._stale or self._moving:
+            if self._stale:
                 raise Refusal("statement_refused", "after a change of definitions the next statement needs a Sync")
             return
         if self.status == b"E":
@@ -200,12 +203,10 @@ class Talk:
     def done(self, step: Step) -> None:
         """The server has completed a statement."""
         self.names.done(step)
-        if step.changes_catalog:
+        if step.changes_catalog or moves_names(step):
             self._stale = self._changed = True
         if step.transaction == "rollback_to":
             self._stale = self._stale or self._changed
-        if moves_names(step):
-            self._moving = True
 
     def at_ready(self, status: bytes) -> None:
         """ReadyForQuery."""

@@ -133,12 +133,29 @@ def test_nor_does_it_follow_a_search_path_that_goes_with_the_transaction() -> No
     assert "code column_protected" in said.error["D"]
 
 
-def test_a_search_path_is_looked_at_after_each_statement_once_it_was_changed() -> None:
+def test_a_search_path_is_looked_at_when_it_was_changed_and_when_its_transaction_ends() -> None:
     play = logged_in()
     run(play, "SET search_path = hr", "SET")
     for _ in range(3):
         run(play, "SELECT 1", "SELECT 1")
-    assert reads(play) == [False] * 3
+    assert reads(play) == [False]
+    run(play, "BEGIN", "BEGIN", status="T")
+    run(play, "SET LOCAL search_path = public", "SET", status="T")
+    for _ in range(2):
+        run(play, "SELECT 1", "SELECT 1", status="T")
+    assert reads(play) == [False, True]
+    run(play, "ROLLBACK", "ROLLBACK")
+    run(play, "SELECT 1", "SELECT 1")
+    assert reads(play) == [False, True, False]
+
+
+def test_what_needs_no_names_needs_no_look() -> None:
+    """SET TRANSACTION comes before any query; the end of a transaction must be possible in any case."""
+    play = logged_in()
+    run(play, "BEGIN; SET LOCAL search_path = hr", "BEGIN", "SET", status="T")
+    run(play, "SET TRANSACTION READ ONLY", "SET", status="T")
+    run(play, "ROLLBACK", "ROLLBACK")
+    assert reads(play) == []
 
 
 def test_names_are_resolved_as_they_are_now() -> None:
