@@ -6,7 +6,7 @@ import asyncio
 import struct
 from collections.abc import Iterator
 
-import asyncpg  # type: ignore[import-untyped]
+import asyncpg
 import psycopg
 import pytest
 from psycopg.pq import Format
