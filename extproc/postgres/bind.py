@@ -1,4 +1,4 @@
-"""The Bind message (PostgreSQL documentation, "Message Formats"): read, and written again under other names."""
+"""Bind (PostgreSQL documentation, "Message Formats"), read and written again under other names; what others name."""
 
 from __future__ import annotations
 
@@ -63,3 +63,12 @@ def _value(reader: Reader) -> bytes | None:
 
 def write_bind(bind: Bind, portal: bytes, statement: bytes) -> bytes:
     return wire.message(b"B", wire.text(portal) + wire.text(statement) + bind.tail)
+
+
+def read_target(reader: Reader) -> tuple[bytes, bytes]:
+    """Of Describe and Close: S for a statement or P for a portal, and the name. Raises `ProtocolViolation`."""
+    kind, name = reader.take(1), reader.string()
+    reader.end()
+    if kind not in (b"S", b"P"):
+        raise ProtocolViolation("neither a statement nor a portal")
+    return kind, name

@@ -15,7 +15,7 @@ from extproc.errors import Refusal
 from extproc.pipeline import Permit
 from extproc.postgres import wire
 from extproc.postgres.answer import Answer, touches
-from extproc.postgres.bind import read_bind, write_bind
+from extproc.postgres.bind import read_bind, read_target, write_bind
 from extproc.postgres.events import ToServer
 from extproc.postgres.group import Failed, Guard, Pending, Transaction, execution, replies, synced, undo
 from extproc.postgres.link import Steps
@@ -24,11 +24,12 @@ from extproc.postgres.operation import SqlOperation
 from extproc.postgres.simple import decoded, refused
 from extproc.postgres.sql.model import Analysis
 from extproc.postgres.talk import Talk
-from extproc.postgres.wire import Message, ProtocolViolation, Reader
+from extproc.postgres.wire import Message, Reader
 from extproc.waits import FetchKeys
 
 _FLUSH: Final = wire.message(b"H")
 _SYNC: Final = wire.message(b"S")
+_MANY, _LARGE = 500, 1024 * 1024  # messages and bytes that wait for a Flush, Sync or Execute at most
 
 
 class Extended:
@@ -37,6 +38,7 @@ class Extended:
     def __init__(self, talk: Talk) -> None:
         self._talk = talk
         self._pending: list[Pending] = []
+        self._size = 0  # bytes of them
         self._guard = Guard()
         self._sent = False  # something went to the server since the last Sync
         self._transaction = Transaction()
@@ -71,7 +73,7 @@ class Extended:
         self.skipping = self._sent = False
         self._transaction = Transaction()
         self._guard = Guard()
-        self._pending.clear()
+        self._pending, self._size = [], 0
         self._talk.names.forget_coming()
         self._talk.at_rest = True
 
@@ -91,8 +93,15 @@ class Extended:
                 reader.end()
                 yield from self._decide_pending(None)
                 yield from self._send()
+        if len(self._pending) >= _MANY or self._size >= _LARGE:
+            yield from self._decide_pending(None)
+            yield from self._send()
 
     # --- what is kept
+
+    def _keep(self, one: Pending) -> None:
+        self._pending.append(one)
+        self._size += len(one.data)
 
     def _parse(self, reader: Reader) -> Steps:
         talk = self._talk
@@ -109,7 +118,7 @@ class Extended:
         talk.names.coming_statements[name] = prepared
         body = wire.text(prepared.server) + wire.text(sent.encode()) + len(types).to_bytes(2, "big")
         body += b"".join(one.to_bytes(4, "big") for one in types)
-        self._pending.append(Pending(b"P", wire.message(b"P", body), prepared))
+        self._keep(Pending(b"P", wire.message(b"P", body), prepared))
 
     def _bind(self, reader: Reader) -> None:
         names, bind = self._talk.names, read_bind(reader)
@@ -119,26 +128,26 @@ class Extended:
         server = names.give(bind.portal)
         portal = Portal(bind.portal, server, prepared, bind.parameters(prepared.types), bind.results)
         names.coming_portals[bind.portal] = portal
-        self._pending.append(Pending(b"B", write_bind(bind, server, prepared.server), portal))
+        self._keep(Pending(b"B", write_bind(bind, server, prepared.server), portal))
 
     def _describe(self, reader: Reader) -> None:
-        kind, name = _target(reader)
+        kind, name = read_target(reader)
         names = self._talk.names
         if kind == b"P" and names.is_cursor(name) and not names.find_portal(name):
             # A cursor of SQL's is a portal under its own name; drivers ask for its columns this way.
-            self._pending.append(Pending(b"D", wire.message(b"D", kind + wire.text(name))))
+            self._keep(Pending(b"D", wire.message(b"D", kind + wire.text(name))))
             return
         subject = names.statement(name) if kind == b"S" else names.portal(name)
-        self._pending.append(Pending(b"D", wire.message(b"D", kind + wire.text(subject.server)), subject))
+        self._keep(Pending(b"D", wire.message(b"D", kind + wire.text(subject.server)), subject))
 
     def _close(self, reader: Reader) -> None:
         """To close what does not exist is no error."""
-        kind, name = _target(reader)
+        kind, name = read_target(reader)
         names = self._talk.names
         found = names.find_statement(name) if kind == b"S" else names.find_portal(name)
         data = wire.message(b"C", kind + wire.text(found.server if found else b"extproc_none"))
         names.closes(kind, name)
-        self._pending.append(Pending(b"C", data, closes=(kind, name)))
+        self._keep(Pending(b"C", data, closes=(kind, name)))
 
     # --- what is decided
 
@@ -153,7 +162,7 @@ class Extended:
         )
         if not known:
             describe = wire.message(b"D", b"P" + wire.text(portal.server))
-            self._pending.append(Pending(b"D", describe, portal, quiet=True))
+            self._keep(Pending(b"D", describe, portal, quiet=True))
         yield from self._send(wire.message(b"E", wire.text(portal.server) + most), portal)
 
     def _open(self, portal: Portal) -> Steps:
@@ -168,7 +177,9 @@ class Extended:
 
     def _decide(self, portal: Portal) -> Steps:
         prepared = portal.prepared
-        prepared.analysis, doubt = yield from self._understand(prepared.text)
+        analysis, doubt = yield from self._understand(prepared.text)
+        if analysis is not prepared.analysis:  # names mean something else: so may its columns
+            prepared.analysis, prepared.fields, portal.fields = analysis, None, None
         operation = self._talk.operation(prepared.analysis, "extended", portal.parameters)
         portal.permit = yield from self._ask(operation, doubt)
         portal.operation, prepared.decided = operation, True
@@ -217,12 +228,12 @@ class Extended:
     def _send(self, execute: bytes = b"", portal: Portal | None = None, *, sync: bool = False) -> Steps:
         """Everything that is pending and an execution, then every answer to it."""
         talk, guard = self._talk, self._guard
-        pending, self._pending = self._pending, []
+        pending, self._pending, self._size = self._pending, [], 0
         if not (pending or execute or sync):
             return
         # Sync is taken along where it comes next: one way to the server less. Not into a COPY, which ignores it, nor
         # where a refusal of what comes back still has to undo what ran before.
-        alone = not self._transaction.dirty and not _copies_in(portal)
+        alone = not (self._transaction.dirty or (portal is not None and portal.copies_in))
         if not sync and alone and talk.link.client.peek() == b"S":
             sync = self._take_sync()
         self._sent, talk.at_rest = True, False
@@ -238,6 +249,7 @@ class Extended:
             self.skipping = True
             if portal is not None and portal.answer is not None:
                 portal.answer.abandon("failed")
+                portal.over()
             if not failed.known and not sync:
                 yield from self._undo()
         if sync:
@@ -268,7 +280,7 @@ class Extended:
 
     def _refuse(self, refusal: Refusal) -> Steps:
         """Nothing of what is pending goes on; what ran before it in the same implicit transaction is undone."""
-        self._pending.clear()
+        self._pending, self._size = [], 0
         self._talk.names.forget_coming()
         yield from refused(self._talk, refusal)
         self.skipping = True
@@ -278,17 +290,3 @@ class Extended:
         if self._transaction.dirty:
             self._transaction.dirty = False
             yield from undo(self._talk, sync=False)
-
-
-def _target(reader: Reader) -> tuple[bytes, bytes]:
-    """Of Describe and Close: S for a statement or P for a portal, and the name."""
-    kind, name = reader.take(1), reader.string()
-    reader.end()
-    if kind not in (b"S", b"P"):
-        raise ProtocolViolation("neither a statement nor a portal")
-    return kind, name
-
-
-def _copies_in(portal: Portal | None) -> bool:
-    steps = portal.prepared.analysis.steps if portal is not None else ()
-    return any(step.copy is not None and step.copy.direction == "in" for step in steps)

@@ -67,6 +67,11 @@ class Portal:
             return False
         return bool(self.formats[0]) if len(self.formats) == 1 else self.formats[place : place + 1] == (1,)
 
+    @property
+    def copies_in(self) -> bool:
+        steps = self.prepared.analysis.steps
+        return any(step.copy is not None and step.copy.direction == "in" for step in steps)
+
     def abandon(self) -> None:
         """It is closed before its end, or was never executed: its record ends."""
         if self.answer is not None:

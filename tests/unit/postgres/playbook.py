@@ -39,7 +39,7 @@ from extproc.redact.text import mask
 from extproc.waits import Wait
 from tests.unit.playbook import JOB, NOW, Desk, MemoryRecorder, Meter, Policy, Sessions, Vault, Verifier
 from tests.unit.postgres.sql.shop import shop
-from tests.unit.postgres.talking import Heard, heard, password
+from tests.unit.postgres.talking import PARSED, SYNC, Heard, heard, parse, password, ready
 
 RESOURCE = PostgresResource("shop", "postgres", "shop.internal:5432", credential="shop", database="shop", host="db")
 HELLO = Hello((3, 0), {"user": "job", "database": "shop"}, "192.0.2.7:5555")
@@ -85,6 +85,11 @@ class Said:
     def told(self) -> str:
         """The kinds of what the client hears, as one word."""
         return "".join(one.kind for one in self.client)
+
+    @property
+    def sent(self) -> str:
+        """The kinds of what the server hears, as one word."""
+        return "".join(one.kind for one in self.server)
 
     @property
     def cancels(self) -> bool:
@@ -235,4 +240,18 @@ def logged_in(*answers: dict[str, Any], **options: Any) -> Play:
     play = Play(Policy(*answers), **options)
     said = play >> client(password())
     assert said.kinds.endswith("<Z"), said.kinds
+    return play
+
+
+def names_of(one: Heard) -> list[bytes]:
+    """The two names at the beginning of Parse and Bind, the one of the others."""
+    return one.body[one.kind in "DC" :].split(b"\0")[: 2 if one.kind in "PB" else 1]
+
+
+def prepared(text: str = "SELECT id FROM customers", *answers: dict[str, Any], name: str = "s") -> Play:
+    """A connection with a statement that the server has, under the gateway's own name."""
+    play = logged_in(*answers or (ALLOW,))
+    said = play >> client(parse(text, name), SYNC)
+    assert said.kinds == ">P >S"
+    assert (play >> server(PARSED, ready())).kinds == "<1 <Z"
     return play
