@@ -196,6 +196,7 @@ class Limits:
     response_bytes: int | None = None
     rows: int | None = None
     session_bytes: int | None = None
+    seconds: int | None = None
 
 
 Action = Literal["allow", "deny", "hold"]

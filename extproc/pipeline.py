@@ -315,6 +315,7 @@ def tighter(first: Limits, second: Limits) -> Limits:
         least(first.response_bytes, second.response_bytes),
         least(first.rows, second.rows),
         least(first.session_bytes, second.session_bytes),
+        least(first.seconds, second.seconds),
     )
 
 

@@ -66,8 +66,8 @@ class HttpOperation:
         limits = decision.limits
         if decision.redact and not self.maskable:
             raise Refusal("policy_unmet", "policy asked to mask what cannot be masked here")
-        if limits.rows is not None:
-            raise Refusal("policy_unmet", "policy set a limit of rows, which HTTP does not have")
+        if limits.rows is not None or limits.seconds is not None:
+            raise Refusal("policy_unmet", "policy set a limit of rows or seconds, which HTTP does not have")
         if self.unread and (limits.response_bytes is not None or limits.session_bytes is not None):
             raise Refusal("policy_unmet", "policy set a limit of bytes on a route whose bodies pass unread")
 

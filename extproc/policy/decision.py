@@ -41,6 +41,7 @@ class _Limits(msgspec.Struct, forbid_unknown_fields=True):
     response_bytes: Count | None = None
     rows: Count | None = None
     session_bytes: Count | None = None
+    seconds: Annotated[int, msgspec.Meta(ge=1, le=86400)] | None = None
 
 
 class _Answer(msgspec.Struct, forbid_unknown_fields=True):
@@ -74,7 +75,7 @@ def read_decision(answer: bytes, revision: str) -> Decision:
         inspect=frozenset(read.inspect),
         redact=tuple(_mask_rule(rule) for rule in read.redact),
         hold=_hold_terms(read.hold) if read.hold else None,
-        limits=Limits(read.limits.response_bytes, read.limits.rows, read.limits.session_bytes),
+        limits=Limits(**msgspec.structs.asdict(read.limits)),
         record=read.record,
         revision=revision,
     )

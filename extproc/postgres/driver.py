@@ -23,6 +23,7 @@ from extproc.postgres.events import (
     ClientSent,
     Connect,
     Connected,
+    Deadline,
     ReadCatalog,
     Receive,
     ServerClosed,
@@ -81,6 +82,7 @@ class Driver:
         self._waiting: Any = None  # the step that is waited for
         self._task: asyncio.Future[Any] | None = None  # of a true wait
         self._connected = False
+        self._deadline: asyncio.TimerHandle | None = None  # of what the server runs
         self._running = False
         self._stopping = False
         self.over = False
@@ -165,6 +167,8 @@ class Driver:
                 self._upstream.channel.send(data)
             case CancelServer():
                 self._upstream.cancel()
+            case Deadline(seconds):
+                self._set_deadline(seconds)
             case Receive():
                 pass
             case Durable(ticket):
@@ -175,6 +179,12 @@ class Driver:
                 self._begin(step)
                 return None
         return self._result(step)
+
+    def _set_deadline(self, seconds: float | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.call_later(seconds, self._upstream.cancel) if seconds is not None else None
 
     def _result(self, step: Any) -> tuple[Any] | None:
         if isinstance(step, Receive):
@@ -267,6 +277,8 @@ class Driver:
             return
         self.over = True
         self._waiting = None
+        if self._deadline is not None:
+            self._deadline.cancel()
         if self._connected:
             if cancel:
                 self._upstream.cancel()

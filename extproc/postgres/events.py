@@ -54,6 +54,13 @@ class CancelServer:
 
 
 @dataclass(frozen=True, slots=True)
+class Deadline:
+    """From now on the server has so many seconds for what it runs, then it is asked to cancel it; None: no more."""
+
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Connect:
     """
     Open the upstream connection and log in with that credential. Result: `Connected`.
@@ -100,5 +107,5 @@ class Hello:
 
 
 Event = ClientSent | ServerSent | ServerClosed
-Command = ToClient | ToServer | CancelServer
+Command = ToClient | ToServer | CancelServer | Deadline
 Result = Event | Connected | Reading | None

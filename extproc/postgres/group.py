@@ -13,7 +13,7 @@ from extproc.postgres.backend import Rows
 from extproc.postgres.events import CancelServer, ToServer
 from extproc.postgres.link import ServerGone, Steps, masked
 from extproc.postgres.names import Portal, Prepared
-from extproc.postgres.results import Results, finish, refuse
+from extproc.postgres.results import Results, finish, in_time, refuse
 from extproc.postgres.sql.model import Step
 from extproc.postgres.talk import ENDS, Talk
 from extproc.postgres.wire import Message
@@ -111,7 +111,7 @@ def execution(talk: Talk, portal: Portal, answer: Answer) -> Steps:
             portal.opened = True
             if shape := portal.shape():
                 yield from answer.open(shape, results.step)
-        yield from _to_the_end(talk, results)
+        yield from in_time(answer.permit, _to_the_end(talk, results))
         suspended = results.ended == b"s"
         if not suspended:
             yield from finish(talk, answer)

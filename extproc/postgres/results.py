@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from extproc.errors import Refusal
+from extproc.pipeline import Permit
 from extproc.postgres import problem, wire
 from extproc.postgres.answer import Answer, fields_of
 from extproc.postgres.backend import Rows
 from extproc.postgres.copying import COPY_FAIL, copy_in
-from extproc.postgres.events import CancelServer, ToServer
+from extproc.postgres.events import CancelServer, Deadline, ToServer
 from extproc.postgres.link import ServerGone, Steps
 from extproc.postgres.sql.model import Step
 from extproc.postgres.talk import Talk
@@ -44,6 +45,8 @@ class Results:
         """One message, or one run of rows. Raises `Refusal` where it may not go on, `ServerGone` if out of turn."""
         answer = self._answer
         if isinstance(found, Rows):
+            if self._extended and not answer.described:  # rows without columns have a description without columns
+                yield from answer.open((), self.step)
             yield from answer.rows(found)
             return
         step = self._learn(found)
@@ -102,6 +105,21 @@ def until_ready(talk: Talk, answer: Answer, steps: tuple[Step, ...]) -> Steps:
     if refused is None:
         yield from finish(talk, answer)
     link.say(wire.ready(talk.status))
+
+
+def in_time(permit: Permit, steps: Steps) -> Steps:
+    """What a statement says, within the seconds that policy gives it. The server's own error tells the client."""
+    seconds = permit.decision.limits.seconds
+    if seconds is None:
+        yield from steps
+        return
+    yield Deadline(seconds)
+    try:
+        yield from steps
+    except Exception:
+        yield Deadline(None)
+        raise
+    yield Deadline(None)
 
 
 def finish(talk: Talk, answer: Answer) -> Steps:

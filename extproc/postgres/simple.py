@@ -9,7 +9,7 @@ from extproc.postgres import problem, wire
 from extproc.postgres.answer import Answer
 from extproc.postgres.events import ToServer
 from extproc.postgres.link import Steps
-from extproc.postgres.results import until_ready
+from extproc.postgres.results import in_time, until_ready
 from extproc.postgres.sql.model import Analysis
 from extproc.postgres.talk import Talk
 from extproc.postgres.wire import ProtocolViolation, Reader
@@ -39,7 +39,7 @@ def run_query(talk: Talk, body: bytes, undo: Undo) -> Steps:
     talk.names.portal_closed(b"")
     try:
         yield ToServer(wire.message(b"Q", wire.text(sent.encode())))
-        yield from until_ready(talk, answer, analysis.steps)
+        yield from in_time(permit, until_ready(talk, answer, analysis.steps))
     finally:
         answer.abandon("aborted")
 

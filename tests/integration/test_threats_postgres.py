@@ -358,6 +358,20 @@ def approve(gateway: Gateway, approval: dict[str, str]) -> int:
     ).status_code
 
 
+def test_a_statement_has_the_time_that_policy_gives_it(server: Server) -> None:
+    policy = 'package extproc\n\ndecision := {"action": "allow", "limits": {"seconds": 1, "rows": 3}}\n'
+    with running(server, policy=policy) as gateway:
+        client = RawClient(gateway)
+        for number, messages in enumerate((query("select pg_sleep(20)"), run("select pg_sleep(20)") + SYNC), 1):
+            client.send(messages).until(b"Z", 2 * number - 1)
+            assert client.error()["C"] == "57014"
+            client.send(query("select pg_sleep(0.7), 'in time'")).until(b"Z", 2 * number)
+        client.seen = b""
+        client.send(query("select generate_series(1, 10)")).until(b"Z")
+        assert "".join(kind.decode() for kind, _ in client.messages()) == "TDDDEZ"
+        assert client.error()["C"] == "53400"
+
+
 def test_what_was_asked_and_answered_is_recorded_without_what_was_masked(shipped: Gateway) -> None:
     psql(shipped, "select name, ssn, email from customers where id = 1")
     listed = json.loads(shipped.cli("sessions", "list", "--json").stdout)["sessions"]
