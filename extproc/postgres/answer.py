@@ -71,6 +71,11 @@ class Answer:
 
     # --- what opens the way back
 
+    @property
+    def described(self) -> bool:
+        """It is known what rows come."""
+        return self._filter is not None
+
     def open(self, fields: Sequence[Field], step: Step | None) -> Steps:
         """Rows of this shape come next. Raises `Refusal` where they may not, or cannot be masked."""
         catalog = self._reading.catalog

@@ -41,6 +41,7 @@ class Extended:
         self._size = 0  # bytes of them
         self._guard = Guard()
         self._sent = False  # something went to the server since the last Sync
+        self._unsynced = False  # and a simple query came behind it: since PostgreSQL 17 its end may wait for the Sync
         self._transaction = Transaction()
         self.skipping = False
 
@@ -59,6 +60,7 @@ class Extended:
         """A simple query comes: what was said before it goes first."""
         if self._pending:
             yield from self.handle(Message(b"H", b""))
+        self._unsynced = self._unsynced or self._sent
 
     def undo(self) -> Steps:
         """It was refused, and an error in a simple query ends all that was not ended with Sync."""
@@ -271,7 +273,8 @@ class Extended:
                 yield from self._decide_pending(None)
             except Refusal as refusal:
                 yield from self._refuse(refusal)
-        if self._sent or self._pending:
+        unsynced, self._unsynced = self._unsynced and self._talk.status != b"I", False
+        if self._sent or self._pending or unsynced:
             yield from self._send(sync=True)
         else:
             # Nothing of it reached the server: it has nothing to say either.
