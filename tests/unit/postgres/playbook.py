@@ -24,6 +24,7 @@ from extproc.postgres.events import (
     ClientSent,
     Connect,
     Connected,
+    Deadline,
     Hello,
     ReadCatalog,
     Receive,
@@ -136,6 +137,7 @@ class Play:
         self.side: Side | None = None  # that it waits for
         self.steps: list[Any] = []  # waits and questions to the relay, in order
         self.left: list[str] = []
+        self.deadlines: list[float | None] = []
         self._exchanges = 0
         self.services = Services(
             verifier=ExpiringVerifier(),
@@ -207,6 +209,8 @@ class Play:
             said += [(">", one) for one in heard(step.data)]
         elif isinstance(step, CancelServer):
             said.append(("!", None))
+        elif isinstance(step, Deadline):
+            self.deadlines.append(step.seconds)
         else:
             self.steps.append(step)
             try:
