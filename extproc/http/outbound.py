@@ -188,7 +188,7 @@ class ResponseSide:
     def _record_end(self, outcome: str) -> int:
         self._closed = True
         if self._unreserved:
-            self._services.sessions.reserve_bytes(self._permit.session, self._unreserved)
+            self._services.sessions.count(self._permit.session, size=self._unreserved)
             self._unreserved = 0
         payload = {
             "outcome": outcome,

@@ -198,17 +198,19 @@ class Answer:
         """Counted before they are released: one by one under a limit, else by the megabyte."""
         limit = self._release.limits.session_bytes if self._release else None
         self._unreserved += count
-        if limit is None and self._unreserved < _RESERVE:
-            return
-        if limit is not None and self._count() > limit:
-            raise Refusal("limit_exceeded", "the session's limit of bytes is used up")
         if limit is None:
-            self._count()
+            if self._unreserved >= _RESERVE:
+                self._count()
+        elif self._services.sessions.reserve(self.permit.session, **self._uncounted())[0] > limit:
+            raise Refusal("limit_exceeded", "the session's limit of bytes is used up")
 
-    def _count(self) -> int:
-        count, self._unreserved = self._unreserved, 0
+    def _count(self) -> None:
+        self._services.sessions.count(self.permit.session, **self._uncounted())
+
+    def _uncounted(self) -> dict[str, int]:
+        size, self._unreserved = self._unreserved, 0
         rows, self._reserved_rows = self._rows - self._reserved_rows, self._rows
-        return self._services.sessions.reserve(self.permit.session, size=count, rows=rows)[0]
+        return {"size": size, "rows": rows}
 
     # --- its end
 

@@ -38,3 +38,6 @@ class SessionBook(Protocol):
 
     def reserve(self, session: Session, *, size: int = 0, rows: int = 0) -> tuple[int, int]:
         """Add bytes and rows to the session before they are released; both new totals, in one write."""
+
+    def count(self, session: Session, *, size: int = 0, rows: int = 0) -> None:
+        """Add bytes and rows whose totals nobody waits for; they may be written a little later."""

@@ -49,8 +49,10 @@ ON CONFLICT (key) DO UPDATE SET
     connections = connections + ?4
 RETURNING generation, requests, bytes_out, rows_out, connections
 """  # noqa: S608 - a constant
-_RESERVE: Final = """
-UPDATE sessions SET bytes_out = bytes_out + ?2, rows_out = rows_out + ?3 WHERE key = ?1 RETURNING bytes_out, rows_out
+_ADD: Final = """
+UPDATE sessions SET
+    bytes_out = bytes_out + ?2, rows_out = rows_out + ?3, requests = requests + ?4, seen = max(seen, ?5)
+WHERE key = ?1 RETURNING bytes_out, rows_out
 """
 
 
@@ -88,7 +90,15 @@ class SqliteSessionBook:
 
     def reserve(self, session: Session, *, size: int = 0, rows: int = 0) -> tuple[int, int]:
         """Add bytes and rows before they are released; the session's new totals of both."""
-        bytes_out, rows_out = self._write(_RESERVE, (bytes.fromhex(session.key), size, rows))
+        return self.add(session.key, size=size, rows=rows)
+
+    def count(self, session: Session, *, size: int = 0, rows: int = 0) -> None:
+        """Add bytes and rows whose totals nobody waits for."""
+        self.add(session.key, size=size, rows=rows)
+
+    def add(self, key: str, *, requests: int = 0, size: int = 0, rows: int = 0, seen: float = 0.0) -> tuple[int, int]:
+        """Add to the counters of a session that is there. `seen`: when the last of these requests came."""
+        bytes_out, rows_out = self._write(_ADD, (bytes.fromhex(key), size, rows, requests, seen))
         return bytes_out, rows_out
 
     def close(self) -> None:

@@ -35,6 +35,7 @@ from extproc.policy.base import PolicyEngine, PolicyServer
 from extproc.policy.embedded import EmbeddedEngine
 from extproc.record.log import SegmentLog
 from extproc.record.sessions import SqliteSessionBook
+from extproc.record.tally import Tally
 from extproc.redact.text import mask
 from extproc.run.heartbeat import beat_forever
 from extproc.server.grpc_aio import GrpcTransport
@@ -73,7 +74,9 @@ class Worker:
         broker = Broker(SqliteApprovalStore(config.state_dir / "approvals.db", actors=dict(config.identity.actors)))
         async with contextlib.AsyncExitStack() as stack:
             engine, server = await open_policy(config, stack)
-            services = self._services(recorder, verifier, engine, broker.leave)
+            book = SqliteSessionBook(config.state_dir / "sessions.db")
+            sessions = Tally(book, exact=lambda: engine.reads is None or "session" in engine.reads)
+            services = self._services(recorder, verifier, engine, broker.leave, sessions)
             performer = Performer(keys, server, recorder, broker, services.meter)
             transport = GrpcTransport(
                 f"unix:{config.socket_path(self._index)}",
@@ -101,17 +104,23 @@ class Worker:
             await asyncio.gather(transport.drain(grace), *(relay.drain(grace) for relay in relays))
             for task in tasks:
                 task.cancel()
+            sessions.close()
             recorder.close()
 
     def _services(
-        self, recorder: SegmentLog, verifier: IdentityVerifier, engine: PolicyEngine, leave: Callable[[str], None]
+        self,
+        recorder: SegmentLog,
+        verifier: IdentityVerifier,
+        engine: PolicyEngine,
+        leave: Callable[[str], None],
+        sessions: Tally,
     ) -> Services:
         config = self._config
         return Services(
             verifier=verifier,
             engine=engine,
             recorder=recorder,
-            sessions=SqliteSessionBook(config.state_dir / "sessions.db"),
+            sessions=sessions,
             credentials=credentials(config),
             meter=PrometheusMeter(),
             mask=mask,

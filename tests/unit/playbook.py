@@ -142,6 +142,9 @@ class Sessions:
         self.rows += rows
         return self.reserve_bytes(session, size), self.rows
 
+    def count(self, session: Session, *, size: int = 0, rows: int = 0) -> None:
+        self.reserve(session, size=size, rows=rows)
+
 
 class Meter:
     def __init__(self) -> None:
