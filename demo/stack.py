@@ -101,12 +101,12 @@ def running(*, free_ports: bool) -> Iterator[Stack]:
     config = _on_free_ports() if free_ports else CONFIG
     folder = config.parent if free_ports else DATA
     document = yaml.safe_load(config.read_text())
-    certificates.write(folder)
     log_path = folder / "demo.log"
     with contextlib.ExitStack() as stack:
         for port in _upstream_ports(document):
             if _listens(port):
                 raise NotReady(f"port {port} is taken: does `make run` run already in another terminal?")
+        certificates.write(folder)  # not before: another one that runs keeps its own
         log, database_log = (stack.enter_context(_private(folder / name)) for name in ("demo.log", "postgres.log"))
         upstream = stack.enter_context(_process(*_datasette(document, config.parent), log))
         database = stack.enter_context(_database(document, config.parent, folder, database_log))
