@@ -85,6 +85,7 @@ class Driver:
         self._deadline: asyncio.TimerHandle | None = None  # of what the server runs
         self._running = False
         self._stopping = False
+        self._cancelled = False  # once the catalog is read
         self.over = False
         client.wake = self.wake
 
@@ -105,7 +106,9 @@ class Driver:
 
     def cancel(self) -> None:
         """The client asks to cancel what runs: a wait of ours ends at once, the server is asked to end its own."""
-        if self._task is not None:
+        if isinstance(self._waiting, ReadCatalog):
+            self._cancelled = True  # what the server says to a question of our own is for nobody else to hear
+        elif self._task is not None:
             self._interrupt(Refusal("statement_cancelled"))
         elif self._connected and not self.over:
             self._upstream.cancel()
@@ -258,7 +261,11 @@ class Driver:
             self._connected = True
             return connected
         if isinstance(step, ReadCatalog):
-            return await self._upstream.read_catalog(in_transaction=step.in_transaction)
+            reading = await self._upstream.read_catalog(in_transaction=step.in_transaction)
+            if self._cancelled:
+                self._cancelled = False
+                raise Refusal("statement_cancelled")
+            return reading
         return await self._perform(step)
 
     def _interrupt(self, refusal: Refusal) -> None:
