@@ -8,11 +8,13 @@ import subprocess
 from collections.abc import Iterator
 from typing import Any
 
+from tests.integration.cluster import BINARIES
 from tests.integration.gateway import ALLOW_ALL, Gateway
 from tests.integration.postgres import DATABASE, PASSWORDS, Server
 
 # An HTTP resource is part of every configuration of these tests; nobody calls it.
 NOBODY = 9
+PSQL = str(BINARIES[18] / "psql")
 
 
 def gateway(server: Server, *, policy: str = ALLOW_ALL, role: str = "app", **options: Any) -> Gateway:
@@ -34,8 +36,8 @@ def running(server: Server, **options: Any) -> Iterator[Gateway]:
         made.stop()
 
 
-def psql(made: Gateway, *statements: str, token: str | None = None, binary: str = "psql", **more: Any) -> str:
-    """What psql prints, errors among it, with -A -t: rows as `a|b`."""
+def psql(made: Gateway, *statements: str, token: str | None = None, binary: str = PSQL, **more: Any) -> str:
+    """What psql prints, errors among it, with -A -t: rows as `a|b`. The wheel's psql speaks no TLS."""
     commands = [part for statement in statements for part in ("-c", statement)]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     result = subprocess.run(

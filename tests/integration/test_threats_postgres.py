@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from extproc.postgres import wire
@@ -301,9 +302,11 @@ def test_clear_text_never_carries_a_token(server: Server, tmp_path: Path) -> Non
             sock.sendall(request + query("select 'injected'"))
             with contextlib.suppress(ConnectionError):
                 assert not sock.recv(4096).startswith(b"S")  # CVE-2021-23214
-        shown = psql(gateway, "select 'through TLS'", sslmode="verify-full", sslrootcert=tmp_path / "ca")
-        assert "through TLS" in shown
-        assert "through TLS" not in psql(gateway, "select 'through TLS'", sslmode="disable")
+        trusting = gateway.dsn(sslmode="verify-full", sslrootcert=tmp_path / "ca")
+        with psycopg.connect(trusting) as connection:
+            assert connection.execute("select 'through TLS'").fetchone() == ("through TLS",)
+        with pytest.raises(psycopg.OperationalError, match="plaintext_refused"):
+            psycopg.connect(gateway.dsn(sslmode="disable"))
         gss = (8).to_bytes(4, "big") + (80877104).to_bytes(4, "big")
         with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
             sock.sendall(gss)
