@@ -49,6 +49,9 @@ class Upstream(Protocol):
 
     channel: Channel
 
+    @property
+    def cancelling(self) -> bool: ...
+
     async def connect(self, step: Connect, wake: Callable[[], None]) -> Connected: ...
 
     async def read_catalog(self, *, in_transaction: bool) -> Reading: ...
@@ -82,6 +85,7 @@ class Driver:
         self._waiting: Any = None  # the step that is waited for
         self._task: asyncio.Future[Any] | None = None  # of a true wait
         self._connected = False
+        self._unsent = b""  # for the server, until what cancels its last statement has got there
         self._deadline: asyncio.TimerHandle | None = None  # of what the server runs
         self._running = False
         self._stopping = False
@@ -167,7 +171,7 @@ class Driver:
             case ToClient(data):
                 self._client.send(data)
             case ToServer(data):
-                self._upstream.channel.send(data)
+                self._unsent = data
             case CancelServer():
                 self._upstream.cancel()
             case Deadline(seconds):
@@ -196,6 +200,11 @@ class Driver:
             return None if self._client.full else (None,)
         if isinstance(step, ToServer):
             channel = self._upstream.channel
+            if self._unsent:
+                if self._upstream.cancelling:
+                    return None
+                channel.send(self._unsent)
+                self._unsent = b""
             # A server that is not read from may not read either: what it says has to be looked at first.
             return None if channel.full and not channel.choked else (None,)
         return (None,)
@@ -211,12 +220,8 @@ class Driver:
             if (data := self._client.take()) is not None:
                 return (ClientSent(data),)
             if self._stopping and side is Side.BOTH:
-                asyncio.get_running_loop().call_soon(self._stop_at_rest)
+                asyncio.get_running_loop().call_soon(self.drain)
         return None
-
-    def _stop_at_rest(self) -> None:
-        if not self.over and self.at_rest:
-            self._interrupt(Refusal("stopping"))
 
     # --- true waits
 
@@ -244,8 +249,7 @@ class Driver:
         except asyncio.CancelledError:
             return  # whoever cancelled it goes on
         except Refusal as refusal:
-            error: Refusal = refusal
-            self._task = None
+            self._task, error = None, refusal
             self._resume(lambda: self._steps.throw(error))
         except Exception:
             log.exception("a wait failed")

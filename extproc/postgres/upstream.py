@@ -74,6 +74,9 @@ class DatabaseConnection:
             )
             log.warning("database not reached: %s", why, extra={"resource": self._resource.name})
             raise Refusal("upstream_unavailable", "the database cannot be reached") from None
+        except BaseException:  # the client left
+            self.channel.abort()
+            raise
         self._ready, self._user = ready, login.user
         self.channel.wake = wake
         return Connected(login.user, dict(ready.parameters), self._own.process, self._own.secret)
@@ -136,6 +139,8 @@ class DatabaseConnection:
 
     async def read_catalog(self, *, in_transaction: bool) -> Reading:
         """Raises `Refusal`."""
+        if self._cancelling:
+            await asyncio.wait(self._cancelling)
         wake, self.channel.wake = self.channel.wake, lambda: None
         try:
             return await self._catalogs.read(self.channel, self._outside, in_transaction=in_transaction)
@@ -158,7 +163,16 @@ class DatabaseConnection:
             return
         task = asyncio.get_running_loop().create_task(self._cancel(self._ready))
         self._cancelling.add(task)
-        task.add_done_callback(self._cancelling.discard)
+        task.add_done_callback(self._cancelled)
+
+    @property
+    def cancelling(self) -> bool:
+        """A request to cancel is on its way: it would hit whatever the server is given next."""
+        return bool(self._cancelling)
+
+    def _cancelled(self, task: asyncio.Task[None]) -> None:
+        self._cancelling.discard(task)
+        self.channel.wake()
 
     async def _cancel(self, ready: Ready) -> None:
         loop = asyncio.get_running_loop()

@@ -57,6 +57,7 @@ class Upstream:
         self.transport = Transport()
         self.channel.connection_made(self.transport)
         self.cancels = self.closed = 0
+        self.cancelling = False
         self.reading = asyncio.Event()
 
     async def connect(self, step: Connect, wake: Callable[[], None]) -> Connected:
@@ -283,6 +284,19 @@ async def test_a_cancel_does_not_outlive_what_it_was_for() -> None:
 async def test_the_connection_may_ask_for_it_too() -> None:
     stage = await staged(CancelServer(), SERVER)
     assert stage.upstream.cancels == 1
+
+
+async def test_what_comes_next_waits_until_a_request_to_cancel_is_through() -> None:
+    """It would hit the next statement."""
+    stage = await staged(CLIENT, ToServer(b"Q"), SERVER)
+    stage.upstream.cancelling = True
+    stage.client.data_received(b"go")
+    stage.server.data_received(b"x")
+    assert stage.upstream.transport.sent == b""
+    stage.upstream.cancelling = False
+    stage.server.wake()
+    assert stage.upstream.transport.sent == b"Q"
+    assert stage.heard == [ClientSent(b"go"), None, ServerSent(b"x")]
 
 
 async def test_a_deadline_asks_the_server_to_end_it() -> None:
