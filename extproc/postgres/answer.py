@@ -12,12 +12,13 @@ from extproc.model import JSON, MaskRule
 from extproc.pipeline import Permit, Release, Services, on_response
 from extproc.postgres import wire
 from extproc.postgres.backend import Rows
+from extproc.postgres.catalog import Catalog
 from extproc.postgres.link import Link, Steps, masked, of_server
 from extproc.postgres.masks import RecordMask, RowFilter, copy_filter, row_filter
 from extproc.postgres.operation import SqlOperation
 from extproc.postgres.plan import ColumnRules, Field, strategies
 from extproc.postgres.reading import Reading
-from extproc.postgres.sql.model import Step
+from extproc.postgres.sql.model import OutputColumn, Step
 from extproc.postgres.wire import Reader
 from extproc.record.bodies import BACKEND, BodyRecord
 from extproc.waits import Durable
@@ -101,12 +102,13 @@ class Answer:
         columns: list[JSON] = [{"name": name, "type": ""} for name in names]
         release = yield from self._released(columns)
         rules = ColumnRules(release.rules)
-        fields = [Field(name, 0, 0, 0, binary=False) for name in names]
+        catalog = self._reading.catalog
+        fields = [Field(one.name, 0, 0, _type_of(one, catalog), binary=False) for one in output or ()]
         if rules and output is None:
             raise Refusal("response_unmaskable", "the columns that are copied out are not known")
         plan = strategies(rules, output, fields, self._reading.origins_of)
         shape = step.copy if step is not None else None
-        self._use(copy_filter(plan, fields, release.rules, shape, self._services.mask_key))
+        self._use(copy_filter(plan, fields, release.rules, shape, self._services.mask_key, types=catalog.types))
 
     def open_empty(self) -> Steps:
         """No rows come: a command's tag, an error."""
@@ -271,6 +273,15 @@ def _readable() -> Iterator[None]:
 def _terms(release: Release) -> tuple[object, ...]:
     """What holds for all results together."""
     return release.level, release.limits.response_bytes
+
+
+def _type_of(column: OutputColumn, catalog: Catalog) -> int:
+    """The OID of its type where it is a table's column as it is, so that what stands for it can be loaded again."""
+    if not column.direct or len(column.origins) != 1:
+        return 0
+    (origin,) = column.origins
+    relation = catalog.relations_by_oid.get(origin.oid)
+    return next((one.type for one in relation.columns if one.number == origin.number), 0) if relation else 0
 
 
 def touches(operation: SqlOperation, rules: Sequence[MaskRule]) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, Protocol
 
 from extproc.errors import Refusal
 from extproc.model import MaskRule, Strategy
 from extproc.postgres.backend import Rows
-from extproc.postgres.catalog import Catalog
+from extproc.postgres.catalog import Catalog, Type
 from extproc.postgres.copyrows import CopyMask
 from extproc.postgres.framing import messages, run
 from extproc.postgres.maskplan import MaskColumn, MaskPlan
@@ -82,11 +83,23 @@ def row_filter(
 
 
 def copy_filter(
-    planned: Planned, fields: Sequence[Field], rules: Sequence[MaskRule], shape: CopyShape | None, key: bytes
+    planned: Planned,
+    fields: Sequence[Field],
+    rules: Sequence[MaskRule],
+    shape: CopyShape | None,
+    key: bytes,
+    *,
+    types: Mapping[int, Type] = MappingProxyType({}),
 ) -> RowFilter:
-    """Raises `Refusal("response_unmaskable")` for a shape that is not understood, where anything is to be masked."""
+    """
+    A field of type 0 is masked as text: COPY itself does not say what its columns are.
+
+    Raises `Refusal("response_unmaskable")` for a shape that is not understood, where anything is to be masked.
+    """
     columns = tuple(
-        MaskColumn(one[0] if one else field.name, TEXT, 0, one and one[1])
+        MaskColumn(
+            one[0] if one else field.name, type_info(field.type, types) if field.type else TEXT, 0, one and one[1]
+        )
         for one, field in zip(planned, fields, strict=True)
     )
     plan = MaskPlan(columns, _detect(rules), key)

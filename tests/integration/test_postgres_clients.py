@@ -183,6 +183,18 @@ def test_pgbench(gateway: Gateway, server: Server, mode: str) -> None:
     assert "number of transactions actually processed: 100/100" in ran.stdout
 
 
+def test_what_is_masked_in_a_copy_can_be_loaded_again(server: Server) -> None:
+    policy = 'package extproc\n\ndecision := {"action": "allow", "redact": [{"columns": ["id", "ssn", "born"]}]}\n'
+    with (
+        running(server, policy=policy) as masking,
+        psycopg.connect(masking.dsn()) as connection,
+        connection.cursor().copy("copy customers to stdout") as copy,
+    ):
+        lines = b"".join(bytes(piece) for piece in copy)
+    assert lines.startswith(b"0\tAda Byron")
+    assert b"1970-01-01\n" in lines
+
+
 def test_pg_dump_and_restore(gateway: Gateway, server: Server, tmp_path: Path) -> None:
     file = tmp_path / "dump"
     dumped = tool(gateway, "pg_dump", *where(gateway), "-Fc", "-t", "customers", "-f", str(file), DATABASE)
