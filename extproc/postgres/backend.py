@@ -47,6 +47,10 @@ class Backend:
     def empty(self) -> bool:
         return not self._parts and self._at == len(self._buffer)
 
+    def rest(self) -> bytes:
+        """What has come and was not read."""
+        return b"".join(self._parts) or self._buffer[self._at :]
+
     def next(self) -> Message | Rows | None:
         """The next run or message; None where more bytes must come. Raises `ProtocolViolation`."""
         if self._parts and not self._gathered():

@@ -133,7 +133,7 @@ async def _run(channel: Channel, statements: Sequence[str]) -> list[Table]:
         elif found.kind == b"E":
             failed = True
         elif found.kind == b"Z":
-            channel.put_back(aside)
+            channel.put_back(aside + inbox.rest())
             if failed:
                 raise CatalogError("the server reported an error")
             return results

@@ -17,12 +17,14 @@ class Plain:
     """
     A socket before TLS: takes exactly what it asks for, so that nothing of the clear text is left when TLS begins.
 
-    `direct`: the client began with TLS itself (`sslnegotiation=direct`).
+    `direct`: the client began with TLS itself (`sslnegotiation=direct`). `head`: the first bytes of a message that asks
+    for no encryption, once they were read.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self.direct = False
+        self.head = b""
 
     async def take(self, count: int) -> bytes:
         """Raises `EOFError`."""
@@ -39,16 +41,16 @@ class Plain:
         """Whether TLS comes next. Raises `ProtocolViolation`, `EOFError`."""
         loop = asyncio.get_running_loop()
         for _ in range(_REQUESTS):
-            head = await self._peek()
-            if head[0] == _TLS_RECORD:
+            if await self._first() == _TLS_RECORD:
                 if not offer_tls:
                     raise ProtocolViolation("TLS, which is not spoken here")
                 self.direct = True
                 return True
-            request = int.from_bytes(head[4:8], "big") if head[:4] == b"\0\0\0\x08" else 0
+            self.head = await self.take(8)
+            request = int.from_bytes(self.head[4:], "big") if self.head[:4] == b"\0\0\0\x08" else 0
             if request not in (SSL_REQUEST, GSS_REQUEST):
                 return False
-            await self.take(8)
+            self.head = b""
             if self._pending():
                 # Somebody put bytes behind the request that the client never sent through TLS (CVE-2021-23214).
                 raise ProtocolViolation("bytes before the answer to a request for encryption")
@@ -58,16 +60,13 @@ class Plain:
                 return True
         raise ProtocolViolation("too many requests for encryption")
 
-    async def _peek(self) -> bytes:
-        """The first 8 bytes, or 1 where they are of TLS; they stay where they are."""
-        while True:
-            await self._readable()
-            data = self._sock.recv(8, socket.MSG_PEEK)
-            if not data:
-                raise EOFError
-            if data[0] == _TLS_RECORD or len(data) == 8:
-                return data
-            await asyncio.sleep(0.01)  # a client that sends less than a whole request at once is in no hurry
+    async def _first(self) -> int:
+        """The next byte, which stays where it is. Raises `EOFError`."""
+        await self._readable()
+        data = self._sock.recv(1, socket.MSG_PEEK)
+        if not data:
+            raise EOFError
+        return data[0]
 
     async def _readable(self) -> None:
         loop = asyncio.get_running_loop()

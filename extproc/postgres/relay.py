@@ -157,6 +157,7 @@ class PostgresRelay:
         loop = asyncio.get_running_loop()
         channel = Channel(lambda: None)
         await loop.connect_accepted_socket(lambda: channel, sock, ssl=context if secure else None)
+        channel.put_back(plain.head)
         try:
             body, rest = await receive_start(channel)
             channel.put_back(rest)

@@ -85,6 +85,16 @@ def test_an_incomplete_message_is_not_empty() -> None:
     assert seen == [True, False, False]
 
 
+@given(streams, st.integers(0, 200))
+def test_what_was_not_read_can_go_on_elsewhere(sent: list[tuple[bytes, bytes]], cut: int) -> None:
+    data = b"".join(message(kind, body) for kind, body in sent)
+    first, second = Backend(LIMIT), Backend(LIMIT)
+    first.feed(data[:cut])
+    found = taken(first)
+    second.feed(first.rest() + data[cut:])
+    assert found + taken(second) == sent
+
+
 def test_a_large_message_in_many_pieces_is_joined_once() -> None:
     """What it costs grows with the size of a message, not with its square."""
     size = 8 * 1024 * 1024
