@@ -6,8 +6,9 @@ from collections.abc import Generator
 from typing import Any
 
 from extproc.errors import Refusal
+from extproc.identity.documents import masked_document_of
 from extproc.model import Identity, Session
-from extproc.pipeline import Arrival, Services, identify, identity_document, record_refusal, require_readable
+from extproc.pipeline import Arrival, Services, identify, record_refusal, require_readable
 from extproc.redact.text import mask_document
 from extproc.waits import Durable, Wait
 
@@ -23,13 +24,13 @@ def on_connect(arrival: Arrival, services: Services) -> Generator[Wait, Any, tup
         session, number = services.sessions.open_connection(identity, arrival.resource, services.clock())
         require_readable(arrival, session.id)
         payload = {
-            "identity": identity_document(identity),
             "resource": arrival.resource.name,
             "source": arrival.source,
             "number": number,
             **arrival.operation.shown(),
         }
         payload = mask_document(payload, services.mask)
+        payload["identity"] = masked_document_of(identity, services.mask)
         ticket = services.recorder.append(session.id, arrival.exchange, "connection.opened", payload)
         yield Durable(ticket)
     except Refusal as refusal:

@@ -21,6 +21,7 @@ from extproc.budget import Budget
 from extproc.credential.base import Credential, CredentialProvider
 from extproc.errors import Refusal
 from extproc.identity.base import IdentityVerifier, Proof
+from extproc.identity.documents import document_of, masked_document_of
 from extproc.metrics import Meter
 from extproc.model import (
     JSON,
@@ -219,22 +220,13 @@ def require_readable(arrival: Arrival, session: str) -> None:
 def open_session(arrival: Arrival, identity: Identity, services: Services) -> Session:
     session = services.sessions.open(identity, arrival.resource, services.clock())
     if session.requests == 1:
-        payload = {"identity": identity_document(identity), "resource": arrival.resource.name}
-        services.recorder.append(session.id, arrival.exchange, "session.opened", mask_document(payload, services.mask))
+        payload = mask_document({"resource": arrival.resource.name}, services.mask)
+        payload["identity"] = masked_document_of(identity, services.mask)
+        services.recorder.append(session.id, arrival.exchange, "session.opened", payload)
     return session
 
 
 # --- describe
-
-
-def identity_document(identity: Identity) -> dict[str, JSON]:
-    return {
-        "issuer": identity.issuer,
-        "subject": identity.subject,
-        "kind": identity.kind,
-        "claims": dict(identity.claims),
-        "groups": list(identity.groups),
-    }
 
 
 def describe(question: Question, services: Services) -> dict[str, JSON]:
@@ -244,7 +236,7 @@ def describe(question: Question, services: Services) -> dict[str, JSON]:
         "version": INPUT_VERSION,
         "phase": "request",
         "time": services.clock(),
-        "identity": identity_document(question.identity),
+        "identity": document_of(question.identity),
         "resource": {"name": resource.name, "kind": resource.kind, "labels": dict(resource.labels)},
         "source": question.arrival.source,
         "session": {
@@ -351,14 +343,15 @@ def record_attempt(question: Question, decision: Decision, services: Services) -
     operation = question.operation.shown()
     operation.pop("body", None)  # bodies have events of their own
     payload = {
-        "identity": identity_document(question.identity),
         "resource": question.arrival.resource.name,
         "summary": question.operation.summary(),
         "operation": operation,
         **question.arrival.connection,
         "decision": decision_document(decision),
     }
-    return append(services, question, "request.attempt", mask_document(payload, services.mask))
+    payload = mask_document(payload, services.mask)
+    payload["identity"] = masked_document_of(question.identity, services.mask)
+    return append(services, question, "request.attempt", payload)
 
 
 def record_refusal(arrival: Arrival, session: str, refusal: Refusal, services: Services) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Annotated, Final, Literal
 
@@ -14,6 +15,7 @@ from extproc.redact.detectors import DETECTORS
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,6})(s|m|h|d)")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _MAX_TEXT: Final = 2000
+_SHORT: Final = 4096  # bytes of an answer that is worth remembering
 
 Text = Annotated[str, msgspec.Meta(max_length=_MAX_TEXT)]
 Names = Annotated[list[Annotated[str, msgspec.Meta(min_length=1, max_length=256)]], msgspec.Meta(max_length=256)]
@@ -60,7 +62,14 @@ _decoder: Final = msgspec.json.Decoder(_Answer, strict=True)
 
 
 def read_decision(answer: bytes, revision: str) -> Decision:
-    """The decision in `answer` (JSON). Raises `Refusal("policy_malformed")` with what is wrong, never a value."""
+    """
+    The decision in `answer` (JSON); for the same answer the same object. Raises `Refusal("policy_malformed")` with what
+    is wrong, never a value.
+    """
+    return _read_again(answer, revision) if len(answer) <= _SHORT else _read(answer, revision)
+
+
+def _read(answer: bytes, revision: str) -> Decision:
     try:
         read = _decoder.decode(answer)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
@@ -79,6 +88,9 @@ def read_decision(answer: bytes, revision: str) -> Decision:
         record=read.record,
         revision=revision,
     )
+
+
+_read_again = functools.lru_cache(1024)(_read)
 
 
 def _mask_rule(rule: _Mask) -> MaskRule:

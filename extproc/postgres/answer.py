@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterator, Sequence
+import functools
+from collections.abc import Generator, Iterator
 from typing import Any, Final
 
 from extproc.errors import Refusal
 from extproc.lane import Lane
-from extproc.model import JSON, MaskRule
+from extproc.model import JSON
 from extproc.pipeline import Permit, Release, Services, on_response
 from extproc.postgres import wire
 from extproc.postgres.backend import Rows
 from extproc.postgres.catalog import Catalog
 from extproc.postgres.link import Link, Steps, masked, of_server
-from extproc.postgres.masks import RecordMask, RowFilter, copy_filter, row_filter
+from extproc.postgres.masks import RecordMask, RowFilter, copy_filter
 from extproc.postgres.operation import SqlOperation
-from extproc.postgres.plan import ColumnRules, Field, strategies
+from extproc.postgres.plan import Field, strategies
 from extproc.postgres.reading import Reading
 from extproc.postgres.sql.model import OutputColumn, Step
+from extproc.postgres.terms import columns_of, masks_of, terms_of
 from extproc.postgres.wire import Reader
 from extproc.record.bodies import BACKEND, BodyRecord
 from extproc.waits import Durable
 
+_SHORT: Final = 4096  # bytes of a description that is worth remembering
 _RESERVE: Final = 1024 * 1024  # bytes that are counted together where no limit asks for more care
 
 
-@of_server()
 def fields_of(body: bytes) -> tuple[Field, ...]:
     """RowDescription. Raises `ServerGone` where it is none."""
+    return _fields_again(body) if len(body) <= _SHORT else _fields(body)
+
+
+@of_server()
+def _fields(body: bytes) -> tuple[Field, ...]:
     reader = Reader(body)
     found = []
     for _ in range(reader.count()):
@@ -38,6 +45,9 @@ def fields_of(body: bytes) -> tuple[Field, ...]:
         found.append(Field(name, table, number, kind, reader.int16() == 1))
     reader.end()
     return tuple(found)
+
+
+_fields_again = functools.lru_cache(1024)(_fields)  # statements come again, and so do descriptions of their results
 
 
 class Answer:
@@ -59,7 +69,7 @@ class Answer:
         self._release: Release | None = None
         self._lane: Lane | None = None
         self._filter: RowFilter | None = None
-        self._touched = touches(operation, permit.decision.redact)
+        self._touched = terms_of(operation.analysis, permit.decision.redact).touched
         self._masked: dict[str, int] = {}
         self._rows = 0
         self._bytes_in = 0
@@ -77,23 +87,12 @@ class Answer:
         """It is known what rows come."""
         return self._filter is not None
 
-    def open(self, fields: Sequence[Field], step: Step | None) -> Steps:
+    def open(self, fields: tuple[Field, ...], step: Step | None) -> Steps:
         """Rows of this shape come next. Raises `Refusal` where they may not, or cannot be masked."""
-        catalog = self._reading.catalog
-        columns: list[JSON] = [
-            {
-                "name": field.name,
-                "type": catalog.types[field.type].name if field.type in catalog.types else str(field.type),
-                "oid": field.type,
-                "format": "binary" if field.binary else "text",
-            }
-            for field in fields
-        ]
-        release = yield from self._released(columns)
-        rules = ColumnRules(release.rules)
-        output = step.output if step is not None and step.output_sure else None
-        plan = strategies(rules, output, fields, self._reading.origins_of)
-        self._use(row_filter(plan, fields, release.rules, catalog, self._services.mask_key))
+        analysis = self._operation.analysis
+        release = yield from self._released(columns_of(analysis, fields, self._reading.catalog))
+        masks = masks_of(terms_of(analysis, release.rules), step, fields, self._reading, self._services.mask_key)
+        self._use(masks.fresh())
 
     def open_copy(self, step: Step | None) -> Steps:
         """CopyOutResponse: lines come next."""
@@ -101,7 +100,7 @@ class Answer:
         names = [column.name for column in output or ()]
         columns: list[JSON] = [{"name": name, "type": ""} for name in names]
         release = yield from self._released(columns)
-        rules = ColumnRules(release.rules)
+        rules = terms_of(self._operation.analysis, release.rules).columns
         catalog = self._reading.catalog
         fields = [Field(one.name, 0, 0, _type_of(one, catalog), binary=False) for one in output or ()]
         if rules and output is None:
@@ -121,7 +120,7 @@ class Answer:
         before, self._release = self._release, release
         if before is not None and _terms(before) != _terms(release):
             raise Refusal("policy_unmet", "policy has other terms for a further result of the same statement")
-        self._touched = self._touched or touches(self._operation, release.rules)
+        self._touched = self._touched or terms_of(self._operation.analysis, release.rules).touched
         if self._lane is None:
             self._lane = self._open_lane(release)
         return release
@@ -282,12 +281,3 @@ def _type_of(column: OutputColumn, catalog: Catalog) -> int:
     (origin,) = column.origins
     relation = catalog.relations_by_oid.get(origin.oid)
     return next((one.type for one in relation.columns if one.number == origin.number), 0) if relation else 0
-
-
-def touches(operation: SqlOperation, rules: Sequence[MaskRule]) -> bool:
-    """Whether errors and notices may quote what policy masks."""
-    columns = ColumnRules(rules)
-    if not columns:
-        return False
-    statements = operation.analysis.statements
-    return any(not statement.sure or columns.touches(statement.columns) for statement in statements)

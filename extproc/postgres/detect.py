@@ -40,6 +40,12 @@ class Detection:
         self._key = key
         self.counts: dict[str, int] = {}
 
+    def fresh(self) -> Detection:
+        """The same one, with nothing counted yet."""
+        other = object.__new__(Detection)
+        other.__dict__.update(self.__dict__, counts={})
+        return other
+
     @property
     def names(self) -> frozenset[str]:
         return frozenset(self._strategies)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from extproc.errors import Refusal
 from extproc.pipeline import Permit
 from extproc.postgres import wire
-from extproc.postgres.answer import Answer, touches
+from extproc.postgres.answer import Answer
 from extproc.postgres.bind import read_bind, read_target, write_bind
 from extproc.postgres.events import ToServer
 from extproc.postgres.group import Failed, Guard, Pending, Transaction, execution, replies, synced, undo
@@ -24,6 +24,7 @@ from extproc.postgres.operation import SqlOperation
 from extproc.postgres.simple import decoded, refused
 from extproc.postgres.sql.model import Analysis
 from extproc.postgres.talk import Talk
+from extproc.postgres.terms import terms_of
 from extproc.postgres.wire import Message, Reader
 from extproc.waits import FetchKeys
 
@@ -191,7 +192,7 @@ class Extended:
     def _ask(self, operation: SqlOperation, doubt: Refusal | None) -> Generator[Any, Any, Permit]:
         permit: Permit = yield from self._talk.decide(operation, doubt)
         rules = permit.decision.redact
-        touched = self._guard.touched or touches(operation, rules)
+        touched = self._guard.touched or terms_of(operation.analysis, rules).touched
         self._guard = Guard(self._guard.masked or bool(rules), touched)
         return permit
 

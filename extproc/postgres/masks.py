@@ -36,9 +36,14 @@ class RowFilter(Protocol):
     def end(self) -> None: ...
 
 
-class _Rows:
+class DataRows:
+    """A `RowFilter`. `fresh` gives one that has masked nothing yet."""
+
     def __init__(self, mask: RowMask) -> None:
         self._mask = mask
+
+    def fresh(self) -> DataRows:
+        return DataRows(self._mask.fresh())
 
     @property
     def counts(self) -> dict[str, int]:
@@ -72,14 +77,14 @@ class _Lines:
 
 def row_filter(
     planned: Planned, fields: Sequence[Field], rules: Sequence[MaskRule], catalog: Catalog, key: bytes
-) -> RowFilter:
+) -> DataRows:
     columns = tuple(
         MaskColumn(
             one[0] if one else field.name, type_info(field.type, catalog.types), int(field.binary), one and one[1]
         )
         for one, field in zip(planned, fields, strict=True)
     )
-    return _Rows(RowMask(MaskPlan(columns, _detect(rules), key)))
+    return DataRows(RowMask(MaskPlan(columns, _detect(rules), key)))
 
 
 def copy_filter(

@@ -57,8 +57,8 @@ class Portal:
     def shape(self) -> tuple[Field, ...] | None:
         """Its columns in the formats that Bind asked for; None where the server has not described them."""
         known = self.fields if self.fields is not None else self.prepared.fields
-        if known is None:
-            return None
+        if known is None or all(one.binary is self._binary(place) for place, one in enumerate(known)):
+            return known
         return tuple(replace(one, binary=self._binary(place)) for place, one in enumerate(known))
 
     def _binary(self, place: int) -> bool:

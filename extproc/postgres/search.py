@@ -47,6 +47,12 @@ class Search:
         self._numbers = [cards and one.strategy is None and _is_binary_number(one) for one in plan.columns]
         self._unread = [0] * len(plan.columns)
 
+    def fresh(self) -> Search:
+        """One of the same plan that has counted nothing yet."""
+        other = object.__new__(Search)
+        other.__dict__.update(self.__dict__, _detection=self._detection.fresh(), _unread=[0] * len(self._unread))
+        return other
+
     @property
     def counts(self) -> dict[str, int]:
         found = dict(self._detection.counts)
