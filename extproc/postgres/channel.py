@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 
 _KEPT: Final = 256 * 1024  # bytes that may wait to be taken, before the peer is made to wait
 _ROOM: Final = 256 * 1024  # bytes that may wait to be sent
+_DRAIN: Final = 0.5  # seconds in which a client over TLS may end the connection itself
 
 
 class Channel(asyncio.Protocol):
@@ -22,6 +23,7 @@ class Channel(asyncio.Protocol):
         self._chunks: deque[bytes] = deque()
         self._kept = 0
         self._paused = False
+        self._finishing = False
 
     # --- asyncio's side
 
@@ -30,6 +32,8 @@ class Channel(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=_ROOM)
 
     def data_received(self, data: bytes) -> None:
+        if self._finishing:
+            return
         self._chunks.append(data)
         self._kept += len(data)
         if self._kept >= _KEPT and not self._paused and self._transport is not None:
@@ -90,6 +94,25 @@ class Channel(asyncio.Protocol):
         """Send what is left, then end."""
         if self._transport is not None:
             self._transport.close()
+
+    def finish(self, within: float) -> None:
+        """
+        Send what is left and let the peer end it, at most so many seconds later. What still comes is thrown away: a
+        socket that is closed with bytes unread takes back what it sent last, here the reason (RFC 1122, 4.2.2.13).
+        """
+        if self._transport is None or self.gone:
+            return
+        self._finishing = True
+        self._chunks.clear()
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+        loop = asyncio.get_running_loop()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            loop.call_later(_DRAIN, self.close)
+        loop.call_later(within, self.abort)
 
     def abort(self) -> None:
         if self._transport is not None:

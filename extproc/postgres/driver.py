@@ -294,7 +294,5 @@ class Driver:
             if cancel:
                 self._upstream.cancel()
             self._upstream.close()
-        self._client.close()
-        # A client that does not take its last bytes does not keep them here for ever.
-        asyncio.get_running_loop().call_later(_LINGER, self._client.abort)
+        self._client.finish(_LINGER)
         self._ended()

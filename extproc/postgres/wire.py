@@ -80,6 +80,8 @@ class Inbox:
             most = _MAX_COPY
         else:
             raise ProtocolViolation("a message of an unknown type")
+        if length > most + 4 and kind in _STATEMENT_KINDS:
+            raise ProtocolViolation(f"a statement of {length - 4} bytes with its parameters, where {most} are open")
         if not 4 <= length <= most + 4:
             raise ProtocolViolation("a message of an impossible or too large length")
 

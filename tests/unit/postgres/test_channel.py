@@ -19,6 +19,7 @@ class Transport(asyncio.Transport):
         self.reading = True
         self.ended = ""
         self.limits: int | None = None
+        self.plain = True
 
     def write(self, data: Any) -> None:
         assert not self.ended
@@ -40,6 +41,12 @@ class Transport(asyncio.Transport):
 
     def abort(self) -> None:
         self.ended = self.ended or "aborted"
+
+    def can_write_eof(self) -> bool:
+        return self.plain
+
+    def write_eof(self) -> None:
+        self.ended = "half"
 
     def is_closing(self) -> bool:
         return bool(self.ended)
@@ -152,3 +159,27 @@ async def test_whoever_stops_waiting_leaves_everything_as_it_was() -> None:
     channel.data_received(b"x")
     assert len(woken) == 1
     assert channel.take() == b"x"
+
+
+async def finishing(channel: Channel) -> None:
+    channel.finish(0.01)
+    channel.data_received(b"the rest of a large statement")
+    await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(("plain", "ended"), [(True, "half"), (False, "aborted")])
+def test_its_last_bytes_are_not_taken_back_by_what_the_peer_still_sends(plain: bool, ended: str) -> None:
+    channel, transport, _ = connected()
+    transport.plain = plain
+    channel.data_received(bytes(FULL))
+    channel.send(b"why")
+    asyncio.run(finishing(channel))
+    assert (transport.sent, transport.reading, transport.ended) == (b"why", True, ended)
+    assert channel.empty
+
+
+def test_one_that_is_gone_needs_no_end() -> None:
+    channel, transport, _ = connected()
+    channel.connection_lost(None)
+    asyncio.run(finishing(channel))
+    assert not transport.ended

@@ -140,7 +140,7 @@ async def test_it_gives_what_came_and_sends_what_is_said() -> None:
     stage.server.data_received(b"row")
     assert stage.transport.sent == b"D"
     assert stage.heard == [ClientSent(b"select"), None, ServerSent(b"row"), None, ClientSent(b"early")]
-    assert (stage.ended, stage.upstream.closed, stage.transport.ended) == (1, 1, "closed")
+    assert (stage.ended, stage.upstream.closed, stage.transport.ended) == (1, 1, "half")
 
 
 async def test_it_goes_on_in_callbacks_without_a_task() -> None:
@@ -391,7 +391,7 @@ async def test_what_breaks_ends_the_connection_without_a_word() -> None:
     stage = Stage(broken)
     await turns()
     stage.server.data_received(b"x")
-    assert (stage.transport.sent, stage.transport.ended, stage.ended) == (b"", "closed", 1)
+    assert (stage.transport.sent, stage.transport.ended, stage.ended) == (b"", "half", 1)
     assert stage.upstream.cancels == 1
 
 
