@@ -11,13 +11,13 @@ once; the database's catalog is the small shop of the tests of the analysis.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from extproc.errors import Refusal
 from extproc.identity.base import Proof
-from extproc.model import Identity, PostgresResource
+from extproc.model import JSON, Identity, PostgresResource
 from extproc.pipeline import Services
 from extproc.postgres.events import (
     CancelServer,
@@ -67,6 +67,16 @@ class ExpiringVerifier(Verifier):
         found = super().verify(proof if isinstance(proof, str) else "good", now)
         assert isinstance(found, Identity)
         return found
+
+
+@dataclass
+class NamingRecorder(MemoryRecorder):
+    exchanges: list[str] = field(default_factory=list)  # of each event
+
+    def append(self, session: str, exchange: str, kind: str, payload: Mapping[str, JSON], blob: bytes = b"") -> int:
+        ticket = super().append(session, exchange, kind, payload, blob)
+        self.exchanges.append(exchange)
+        return ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +142,7 @@ class Play:
     options: dict[str, Any] = field(default_factory=dict)  # of the services
 
     def __post_init__(self) -> None:
-        self.recorder, self.meter, self.sessions = MemoryRecorder(), Meter(), Sessions()
+        self.recorder, self.meter, self.sessions = NamingRecorder(), Meter(), Sessions()
         self.now, self.over = NOW, False
         self.side: Side | None = None  # that it waits for
         self.steps: list[Any] = []  # waits and questions to the relay, in order
