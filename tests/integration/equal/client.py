@@ -5,13 +5,14 @@ What comes back is compared byte by byte. Normalised are only, and nothing else:
 - BackendKeyData: the gateway gives keys of its own, so that nobody cancels past it.
 - The process in a NotificationResponse: it differs from server to server.
 - The order of ParameterStatus in the greeting: the server sends them as its hash table has them.
+What differs must be listed, with the reason, in `different.py`.
 """
 
 from __future__ import annotations
 
 import selectors
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -97,18 +98,26 @@ class Client:
         return True
 
 
-def connect(port: int, *, user: str, password: str = "", **parameters: str) -> Client:
+def connect(
+    port: int,
+    *,
+    user: str,
+    password: str = "",
+    split: Callable[[bytes], Iterable[bytes]] | None = None,
+    **parameters: str,
+) -> Client:
     """Over 127.0.0.1; the password goes as clear text where it is asked for."""
+    cut = split or (lambda data: [data])
     sock = socket.create_connection(("127.0.0.1", port))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     given = {"user": user, "database": "app", "client_encoding": "UTF8", **parameters}
     body = b"\0\x03\0\0" + b"".join(f"{name}\0{value}\0".encode() for name, value in given.items()) + b"\0"
     client = Client(sock)
-    client.send([(len(body) + 4).to_bytes(4, "big") + body])
+    client.send(cut((len(body) + 4).to_bytes(4, "big") + body))
     first = client._next()
     if first == Message("R", b"\0\0\0\x03"):
         secret = password.encode() + b"\0"
-        client.send([b"p" + (len(secret) + 4).to_bytes(4, "big") + secret])
+        client.send(cut(b"p" + (len(secret) + 4).to_bytes(4, "big") + secret))
         first = client._next()
     assert first is not None
     client.greeting = [first, *client.answers(1)]

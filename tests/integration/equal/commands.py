@@ -298,7 +298,7 @@ EXECUTE q (1)
 EXECUTE q ('x', 'y')
 EXECUTE q (1 + 1, upper('b'))
 EXPLAIN (COSTS OFF) EXECUTE q (1, 'a')
-CREATE TEMP TABLE from_q AS EXECUTE q (5, 'c')
+CREATE TEMP TABLE from_q (a, b) AS EXECUTE q (5, 'c')
 SELECT * FROM from_q
 SELECT name, statement, parameter_types, from_sql FROM pg_prepared_statements ORDER BY name
 DEALLOCATE p
@@ -356,7 +356,7 @@ SELECT * FROM customers
 SET search_path = "$user", public
 SELECT count(*) FROM customers
 BEGIN
-SET LOCAL search_path = pg_temp
+SET LOCAL search_path = pg_catalog, pg_temp
 SELECT count(*) FROM customers
 ROLLBACK
 RESET search_path
@@ -473,7 +473,6 @@ SELECT '2026-01-31'::date + '1 month'::interval, make_interval(days => 3), justi
 SELECT generate_series('2026-01-01'::date, '2026-01-03', '1 day')
 SELECT round(2.5), round(2.5::float8), trunc(-1.5), 7 / 2, -7 % 3, 2 ^ 10, sqrt(2), |/ 4, 5 & 3, 1 << 4, ~1
 SELECT greatest(1, NULL, 3), least(1, 2), coalesce(NULL, 'x'), nullif(1, 1), num_nulls(1, NULL)
-SELECT 'a' 'b'
 SELECT U&'d\\0061t\\+000061', E'tab\\there', $$dollar$$, $x$a$$b$x$, B'101', X'1F', N'n'
 SELECT 1e5, .5, 1., 0b101, 0o17, 0x1F, 1_000
 SELECT lo_create(50001), lo_put(50001, 0, 'hello large object'), lo_get(50001), lo_get(50001, 2, 3)

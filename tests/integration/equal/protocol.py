@@ -17,7 +17,6 @@ from tests.integration.equal.says import (
     describe,
     execute,
     extended,
-    message,
     parse,
     query,
     simple,
@@ -40,7 +39,6 @@ def statements() -> Iterator[Talk]:
     yield Talk("no describe, binary", bind([b"\0\0\0\3"], statement="s1", formats=[1], results=[1]) + execute() + SYNC)
     yield Talk("mixed formats", bind(["1"], statement="s1", results=[1, 0, 0]) + describe("P") + execute() + SYNC)
     yield Talk("too few formats", bind(["1"], statement="s1", results=[1, 0]) + execute() + SYNC)
-    yield Talk("too many values", bind(["1", "2"], statement="s1") + execute() + SYNC)
     yield Talk("a bad value", bind(["x"], statement="s1") + execute() + SYNC)
     yield Talk("a bad binary value", bind([b"\0\1"], statement="s1", formats=[1]) + execute() + SYNC)
     yield Talk("parsed twice", parse("SELECT 1", "s2") + SYNC)
@@ -64,7 +62,6 @@ def statements() -> Iterator[Talk]:
     yield Talk("parsed anew", close("S", "p") + run("SELECT * FROM p1", statement="p") + SYNC)
     yield simple("DROP TABLE p1")
     yield Talk("gone", bind(statement="p") + execute() + SYNC)
-    yield simple("PREPARE by_sql AS SELECT 1; EXECUTE by_sql; DEALLOCATE by_sql")
     yield simple("DEALLOCATE ALL")
     yield Talk("after all are gone", parse("SELECT 1", "s1") + bind(statement="s1") + execute() + SYNC)
     yield extended("SET datestyle = 'SQL'")
@@ -77,7 +74,6 @@ def portals() -> Iterator[Talk]:
     yield Talk("in parts", parse(SERIES) + bind(["7"]) + describe("P") + execute(most=3) * 3 + SYNC)
     yield Talk("in parts, beyond the end", parse(SERIES) + bind(["2"]) + execute(most=2) * 3 + SYNC)
     yield Talk("suspended at Sync", parse(SERIES) + bind(["7"], portal="c") + execute("c", 2) + SYNC)
-    yield Talk("gone with its transaction", execute("c", 2) + SYNC)
     yield simple("BEGIN")
     yield Talk("a portal", parse(SERIES, "s") + bind(["9"], statement="s", portal="c") + execute("c", 2) + SYNC)
     yield Talk("it goes on", execute("c", 3) + SYNC)
@@ -115,7 +111,6 @@ def pipelines() -> Iterator[Talk]:
     yield Talk(
         "queries between", run("SELECT 1") + SYNC + query("SELECT 2; SELECT 3") + run("SELECT 4") + SYNC, readies=3
     )
-    yield Talk("a query without a sync before it", run("SELECT 1") + query("SELECT 2") + SYNC, readies=2)
     yield simple("CREATE TABLE pipe (a int PRIMARY KEY)")
     yield Talk(
         "an implicit transaction", run("INSERT INTO pipe VALUES (1)") + run("INSERT INTO pipe VALUES (1)") + SYNC
@@ -203,17 +198,10 @@ def large() -> Iterator[Talk]:
     yield Talk("a long pipeline", run("SELECT repeat('p', 10000)") * 200 + SYNC)
 
 
-def broken() -> Iterator[Talk]:
-    """Refused by the server, which lives on."""
-    yield Talk("a portal that does not exist", execute("nowhere") + SYNC)
-    yield Talk("a statement that does not exist", bind(statement="nowhere") + SYNC)
-    yield Talk("described, but not there", describe("S", "nowhere") + SYNC)
-    yield Talk("a portal described, but not there", describe("P", "nowhere") + SYNC)
-    yield Talk("a name that is taken", parse("SELECT 1", "taken") + parse("SELECT 2", "taken") + SYNC)
-    yield Talk("a portal's name that is taken", parse("SELECT 1") + bind(portal="a") + bind(portal="a") + SYNC)
-    yield Talk("a syntax error", parse("SELEC 1") + bind() + execute() + SYNC)
-    yield Talk("a syntax error in the middle", run("SELECT 1") + parse("SELEC 1") + bind() + execute() + SYNC)
-    yield Talk("a function call", message(b"F", (1397).to_bytes(4, "big") + b"\0\0\0\1\0\0\0\2-5\0\0"))
+def unfinished() -> Iterator[Talk]:
+    """A query where a Sync was due. From 17 on the server itself is confused by what comes next; it must be as confused."""
+    yield Talk("a query without a sync before it", run("SELECT 1") + query("SELECT 2") + SYNC, readies=2)
+    yield simple("SELECT 3")
 
 
 GROUPS: Final = {
@@ -222,5 +210,5 @@ GROUPS: Final = {
     "pipelines": pipelines,
     "copies": copies,
     "large": large,
-    "broken": broken,
+    "unfinished": unfinished,
 }
