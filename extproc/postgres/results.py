@@ -78,6 +78,8 @@ class Results:
             self._at += 1
             if step is not None:
                 self._talk.done(step)
+        elif found.kind == b"E" and step is not None:
+            self._talk.failed(step)
         elif found.kind not in _KNOWN and not (found.kind in b"SA" and self._talk.link.asynchronous(found)):
             raise ServerGone("the server spoke out of turn")
         return step

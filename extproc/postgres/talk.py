@@ -203,10 +203,14 @@ class Talk:
     def done(self, step: Step) -> None:
         """The server has completed a statement."""
         self.names.done(step)
-        if step.changes_catalog or moves_names(step):
-            self._stale = self._changed = True
+        self.failed(step)
         if step.transaction == "rollback_to":
             self._stale = self._stale or self._changed
+
+    def failed(self, step: Step) -> None:
+        """The server has ended a statement with an error: a procedure may have committed some of it before."""
+        if step.changes_catalog or moves_names(step):
+            self._stale = self._changed = True
 
     def at_ready(self, status: bytes) -> None:
         """ReadyForQuery."""

@@ -76,6 +76,23 @@ def test_after_what_may_change_definitions_they_are_read_again(text: str) -> Non
     assert reads(play) == [False]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DO $$ BEGIN SET search_path = hr; COMMIT; RAISE EXCEPTION 'x'; END $$",
+        "CALL close_month('2026-01-01'); DROP TABLE orders",
+    ],
+)
+def test_also_where_it_failed(text: str) -> None:
+    """A procedure may have committed what it did before the error."""
+    play = logged_in()
+    play >> client(query(text))
+    done = [complete("CALL")] if text.startswith("CALL") else []
+    play >> server(*done, failure("P0001"), ready())
+    run(play, "SELECT 1", "SELECT 1")
+    assert reads(play) == [False]
+
+
 def test_also_inside_of_the_transaction_and_once_more_when_it_has_ended() -> None:
     play = logged_in()
     run(play, "BEGIN", "BEGIN", status="T")
