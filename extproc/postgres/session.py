@@ -160,9 +160,9 @@ class Connection:
             event = yield Receive(Side.CLIENT)
             assert isinstance(event, ClientSent)
             self._link.client.feed(event.data)
+            if self._link.client.first != b"p":  # nothing else is waited for, however much of it is to come
+                raise ProtocolViolation("something else than a password")
             message = self._link.client.next()
-        if message.kind != b"p":
-            raise ProtocolViolation("something else than a password")
         reader = Reader(message.body)
         token = reader.string()
         reader.end()

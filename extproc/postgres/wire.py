@@ -63,6 +63,11 @@ class Inbox:
         self._at = end
         return Message(kind, body)
 
+    @property
+    def first(self) -> bytes:
+        """The kind of what comes next, as soon as its first byte is there."""
+        return bytes(self._buffer[self._at : self._at + 1])
+
     def peek(self) -> bytes:
         """The kind of the next whole message, empty where there is none."""
         if self.waiting < 5:

@@ -115,6 +115,14 @@ def test_anything_but_a_password_is_a_broken_protocol(data: bytes) -> None:
     assert play.over
 
 
+@pytest.mark.parametrize("data", [b"d", b"d\0\xf0\0\0", b"Q\0\0\0\x20SELECT"])
+def test_nobody_makes_the_gateway_keep_much_before_it_is_known_who_asks(data: bytes) -> None:
+    play = Play()
+    refused(play >> client(data), "protocol_error", "08P01")
+    play = Play()
+    refused(play >> client(b"p\0\1\0\0"), "protocol_error", "08P01")
+
+
 def test_over_clear_text_no_password_is_asked_for() -> None:
     play = Play(resource=TLS)
     refused(play.greeting, "plaintext_refused", "28000")
