@@ -7,6 +7,7 @@ What is normalised stands in `equal/client.py`, what must differ in `equal/diffe
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable, Iterator
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from tests.integration.equal import commands, errors, protocol, types
 from tests.integration.equal.client import Talk, comparable
 from tests.integration.equal.different import DIFFERENT, Different, fields, summary
+from tests.integration.equal.pieces import conversation, splitter, together
 from tests.integration.equal.says import extended, simple
 from tests.integration.equal.twins import Difference, Twins, shown, twins
 from tests.integration.gateway import ALLOW_ALL
@@ -113,3 +115,31 @@ def _as_listed(row: Different, found: Difference) -> bool:
         return True
     (theirs,), (ours,) = ([fields(one) for one in each if one.kind == "E"] for each in (found.straight, found.gateway))
     return all(theirs.get(code) == ours.get(code) for code in "SVCMP")
+
+
+def check_pieces(pair: Twins, seeds: range) -> None:
+    for seed in seeds:
+        chance = random.Random(seed)
+        talks = conversation(chance)
+        if chance.random() < 0.5:
+            talks = together(talks, chance)
+        found = pair.differences(talks, splitter(chance))
+        assert not found, f"seed {seed}: {shown(found)}"
+
+
+def test_a_conversation_in_pieces(pair: Twins) -> None:
+    """However its bytes arrive, from one at a time to many messages at once, the same bytes come back."""
+    check_pieces(pair, range(12))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_many_conversations_in_pieces(pair: Twins) -> None:
+    check_pieces(pair, range(12, 300))
+
+
+def test_a_splitter_loses_nothing() -> None:
+    data = bytes(range(256)) * 3
+    pieces = [list(splitter(random.Random(seed))(data)) for seed in range(20)]
+    assert all(b"".join(one) == data for one in pieces)
+    assert {len(one) == len(data) for one in pieces} == {True, False}
