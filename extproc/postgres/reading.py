@@ -10,6 +10,7 @@ from extproc.postgres.sql.analyse import analyse, origins_of
 from extproc.postgres.sql.model import Analysis, Origin
 
 _REMEMBERED: Final = 2048  # texts
+_MOST: Final = 1024 * 1024  # characters of them all: what is known of a text takes up to a hundred times its length
 _LONGEST: Final = 32 * 1024  # characters of a text that is worth remembering
 
 
@@ -19,6 +20,7 @@ class Reading:
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
         self._known: OrderedDict[str, Analysis] = OrderedDict()
+        self._size = 0  # characters
 
     def analyse(self, text: str) -> Analysis:
         """Raises `SqlError`."""
@@ -29,8 +31,9 @@ class Reading:
         found = analyse(text, self.catalog)
         if len(text) <= _LONGEST:
             self._known[text] = found
-            if len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
+            self._size += len(text)
+            while len(self._known) > _REMEMBERED or self._size > _MOST:
+                self._size -= len(self._known.popitem(last=False)[0])
         return found
 
     def origins_of(self, relation: int, number: int) -> frozenset[Origin] | None:
