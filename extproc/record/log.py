@@ -22,15 +22,14 @@ from typing import Final, NamedTuple
 from extproc.errors import Refusal
 from extproc.model import JSON
 from extproc.record.chain import MAX_NAME, canonical
+from extproc.record.pace import Pace
 from extproc.record.writer import Entry, SegmentWriter
 
 log = logging.getLogger("extproc.record")
 
 MAX_UNFLUSHED: Final = 64 * 1024 * 1024  # bytes
 MAX_EVENT: Final = 32 * 1024 * 1024  # bytes of a payload or blob
-INLINE_BELOW: Final = 0.002  # seconds a commit may take, on average, and still run on the loop
 FLUSH_AFTER: Final = 0.5  # seconds an event waits that nobody waits for
-_SMOOTHING: Final = 0.2
 _OVERHEAD: Final = 256  # bytes an event takes beside its texts
 _MAX_GAPS: Final = 1024
 _LOST: Final = -1  # a ticket that never becomes durable
@@ -93,7 +92,7 @@ class SegmentLog:
         self._timer: asyncio.TimerHandle | None = None
         self._flight: _Flight | None = None
         self._pool: ThreadPoolExecutor | None = None
-        self._seconds = 0.0  # what a commit takes, smoothed
+        self._pace = Pace()
         self._closed = False
 
     def append(self, session: str, exchange: str, kind: str, payload: Mapping[str, JSON], blob: bytes = b"") -> int:
@@ -203,7 +202,7 @@ class SegmentLog:
         if self._flight is not None or not self._entries:
             return  # a landing group schedules the next one
         group = self._take()
-        if self._seconds < INLINE_BELOW:
+        if self._pace.inline(time.monotonic()):
             self._run(group)
         else:
             self._launch(group)
@@ -223,7 +222,7 @@ class SegmentLog:
     def _run(self, group: _Group) -> None:
         written = False
         try:
-            written = self._write(group)
+            written = self._write(group, inline=True)
         finally:
             self._settle(group, written=written)
 
@@ -231,7 +230,7 @@ class SegmentLog:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(1, "record")
         loop = asyncio.get_running_loop()
-        flight = _Flight(group, self._pool.submit(self._write, group))
+        flight = _Flight(group, self._pool.submit(self._write, group, inline=False))
         self._flight = flight
 
         def landed(_: Future[bool]) -> None:
@@ -240,7 +239,7 @@ class SegmentLog:
 
         flight.written.add_done_callback(landed)
 
-    def _write(self, group: _Group) -> bool:
+    def _write(self, group: _Group, *, inline: bool) -> bool:
         began = time.perf_counter()
         try:
             self._writer.commit(group.entries)
@@ -250,7 +249,7 @@ class SegmentLog:
             written = False
         else:
             written = True
-        self._seconds += _SMOOTHING * (time.perf_counter() - began - self._seconds)
+        self._pace.took(time.perf_counter() - began, inline=inline)
         return written
 
     def _land(self, flight: _Flight) -> None:

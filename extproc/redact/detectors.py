@@ -147,6 +147,7 @@ def compile_bytes(pattern: bytes) -> Any:
     return re2.compile(pattern, options)
 
 
+@functools.lru_cache(maxsize=256)
 def finder(pattern: bytes) -> Callable[[bytes, int, int], checks.Span]:
     """
     A function of a text and where to look in it (from, to) that gives the first match, (-1, -1) where there is none.

@@ -75,8 +75,9 @@ class Worker:
         async with contextlib.AsyncExitStack() as stack:
             engine, server = await open_policy(config, stack)
             book = SqliteSessionBook(config.state_dir / "sessions.db")
+            meter = PrometheusMeter()
             sessions = Tally(book, exact=lambda: engine.reads is None or "session" in engine.reads)
-            services = self._services(recorder, verifier, engine, broker.leave, sessions)
+            services = self._services(recorder, verifier, engine, broker.leave, sessions, meter)
             performer = Performer(keys, server, recorder, broker, services.meter)
             transport = GrpcTransport(
                 f"unix:{config.socket_path(self._index)}",
@@ -105,6 +106,7 @@ class Worker:
             for task in tasks:
                 task.cancel()
             sessions.close()
+            meter.flush()
             recorder.close()
 
     def _services(
@@ -114,6 +116,7 @@ class Worker:
         engine: PolicyEngine,
         leave: Callable[[str], None],
         sessions: Tally,
+        meter: PrometheusMeter,
     ) -> Services:
         config = self._config
         return Services(
@@ -122,7 +125,7 @@ class Worker:
             recorder=recorder,
             sessions=sessions,
             credentials=credentials(config),
-            meter=PrometheusMeter(),
+            meter=meter,
             mask=mask,
             leave_approval=leave,
             clock=time.time,

@@ -12,6 +12,7 @@ import pytest
 
 from extproc.errors import Refusal
 from extproc.record import log as log_module
+from extproc.record import pace
 from extproc.record.chain import genesis, verify
 from extproc.record.log import SegmentLog
 from tests.unit.record.logs import events, open_log
@@ -58,7 +59,8 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every commit runs in the thread."""
-    monkeypatch.setattr(log_module, "INLINE_BELOW", -1.0)
+    monkeypatch.setattr(pace, "INLINE_BELOW", -1.0)
+    monkeypatch.setattr(pace, "TRY_BELOW", -1.0)
 
 
 async def refused(log: SegmentLog, ticket: int) -> None:
@@ -140,7 +142,8 @@ def test_a_failed_sync_refuses_its_waiters_and_the_log_recovers_by_itself(
     tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     if where == "thread":
-        monkeypatch.setattr(log_module, "INLINE_BELOW", -1.0)
+        monkeypatch.setattr(pace, "INLINE_BELOW", -1.0)
+        monkeypatch.setattr(pace, "TRY_BELOW", -1.0)
 
     async def main() -> list[int]:
         log = open_log(tmp_path)
