@@ -37,6 +37,8 @@ _SAME: Final = {
     "standard_conforming_strings": {"on", "true", "yes", "1"},
     "client_encoding": {"utf8", "utf-8", "unicode"},
     "names": {"utf8", "utf-8", "unicode"},
+    "default_table_access_method": {"heap"},  # as pg_restore says it
+    "default_tablespace": {""},
     "default_transaction_isolation": {"read committed", "repeatable read", "serializable"},
     "transaction_read_only": {"on", "true", "1", "yes"},
     "default_transaction_read_only": {"on", "true", "1", "yes"},

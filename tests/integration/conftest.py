@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.integration import cluster
+from tests.integration.database import Opened, opened
 from tests.integration.gateway import ROOT, Gateway, free_port
 from tests.integration.postgres import Server, serving
 from tests.integration.upstream import Upstream
@@ -80,12 +81,16 @@ def postgres18() -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def postgres15() -> Iterator[Server]:
     """The only one with TLS. Skipped where Debian's PostgreSQL 15 is missing, but never in CI."""
-    if not cluster.available(15):
-        if os.environ.get("EXTPROC_REQUIRE_PG15"):
-            pytest.fail("PostgreSQL 15 is missing, and CI insists on it")
-        pytest.skip("no PostgreSQL 15 here")
+    cluster.require(15)
     with serving(15) as server:
         yield server
+
+
+@pytest.fixture(scope="session", params=[18, 15])
+def opened_database(request: pytest.FixtureRequest) -> Iterator[Opened]:
+    """For real clients: a gateway that allows all."""
+    with opened(request.param) as made:
+        yield made
 
 
 @contextlib.contextmanager

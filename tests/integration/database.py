@@ -6,11 +6,12 @@ import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from tests.integration.cluster import BINARIES
+from tests.integration.cluster import BINARIES, require
 from tests.integration.gateway import ALLOW_ALL, Gateway
-from tests.integration.postgres import DATABASE, PASSWORDS, Server
+from tests.integration.postgres import DATABASE, PASSWORDS, Server, serving
 
 # An HTTP resource is part of every configuration of these tests; nobody calls it.
 NOBODY = 9
@@ -34,6 +35,29 @@ def running(server: Server, **options: Any) -> Iterator[Gateway]:
         yield made.start()
     finally:
         made.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A server, and a gateway in front of it where policy allows all; the role may create what it likes."""
+
+    server: Server
+    gateway: Gateway
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """For clients that want it part by part."""
+        token, port = self.gateway.token(), self.gateway.database_port
+        return {"host": "127.0.0.1", "port": port, "user": "job", "password": token, "database": DATABASE}
+
+
+@contextlib.contextmanager
+def opened(version: int) -> Iterator[Opened]:
+    require(version)
+    with serving(version, settings={"max_prepared_transactions": "5"}) as server:
+        server.create(f"GRANT CREATE ON SCHEMA public TO app; GRANT CREATE, TEMP ON DATABASE {DATABASE} TO app;")
+        with running(server) as made:
+            yield Opened(server, made)
 
 
 def psql(made: Gateway, *statements: str, token: str | None = None, binary: str = PSQL, **more: Any) -> str:

@@ -109,7 +109,7 @@ DIFFERENT: Final = [
             "SET session_replication_role = replica": "42501 I",
             "SET max_connections = 5": "55P02 I",
             "SET my.own = 'x'": "SET I",
-            "SET default_table_access_method = heap": "SET I",
+            "SET default_tablespace = pg_default": "SET I",
             "SELECT set_config('array_nulls', 'off', false)": "SELECT 1 I",
             "SELECT set_config('work_' || 'mem', '1MB', false)": "SELECT 1 I",
             "DO $$BEGIN SET array_nulls = off; END$$": "DO I",

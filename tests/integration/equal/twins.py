@@ -7,12 +7,9 @@ As long as both are told the same, one conversation at a time, even their OIDs s
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-
-import pytest
 
 from extproc.postgres.login import Login
 from tests.integration import cluster
@@ -93,11 +90,7 @@ class Twins:
 
 @contextlib.contextmanager
 def twins(version: int, policy: str) -> Iterator[Twins]:
-    """Skipped where Debian's PostgreSQL 15 is missing, but never in CI."""
-    if not cluster.available(version):
-        if os.environ.get("EXTPROC_REQUIRE_PG15"):
-            pytest.fail("PostgreSQL 15 is missing, and CI insists on it")
-        pytest.skip("no PostgreSQL 15 here")
+    cluster.require(version)
     with contextlib.ExitStack() as stack:
         behind = stack.enter_context(serving(version, log=False, settings=SETTINGS))
         alone = stack.enter_context(serving(version, log=False, settings=SETTINGS, hba=["host all app all trust"]))
