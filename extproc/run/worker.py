@@ -74,10 +74,7 @@ class Worker:
         broker = Broker(SqliteApprovalStore(config.state_dir / "approvals.db", actors=dict(config.identity.actors)))
         async with contextlib.AsyncExitStack() as stack:
             engine, server = await open_policy(config, stack)
-            book = SqliteSessionBook(config.state_dir / "sessions.db")
-            meter = PrometheusMeter()
-            sessions = Tally(book, exact=lambda: engine.reads is None or "session" in engine.reads)
-            services = self._services(recorder, verifier, engine, broker.leave, sessions, meter)
+            services = self._services(stack, recorder=recorder, verifier=verifier, engine=engine, leave=broker.leave)
             performer = Performer(keys, server, recorder, broker, services.meter)
             transport = GrpcTransport(
                 f"unix:{config.socket_path(self._index)}",
@@ -105,20 +102,24 @@ class Worker:
             await asyncio.gather(transport.drain(grace), *(relay.drain(grace) for relay in relays))
             for task in tasks:
                 task.cancel()
-            sessions.close()
-            meter.flush()
             recorder.close()
 
     def _services(
         self,
+        stack: contextlib.AsyncExitStack,
+        *,
         recorder: SegmentLog,
         verifier: IdentityVerifier,
         engine: PolicyEngine,
         leave: Callable[[str], None],
-        sessions: Tally,
-        meter: PrometheusMeter,
     ) -> Services:
+        """What is written a little later is written when `stack` ends."""
         config = self._config
+        book = SqliteSessionBook(config.state_dir / "sessions.db")
+        sessions = Tally(book, exact=lambda: engine.reads is None or "session" in engine.reads)
+        stack.callback(sessions.close)
+        meter = PrometheusMeter()
+        stack.callback(meter.flush)
         return Services(
             verifier=verifier,
             engine=engine,
