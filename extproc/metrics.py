@@ -34,8 +34,8 @@ class PrometheusMeter:
     """
     The `Meter` for Prometheus. Label children are looked up once: a lookup costs more than the count.
 
-    Times are put together for a moment where a loop runs: each is two writes into a file that the processes share, and a
-    statement has four, which makes 35 µs of them.
+    Times are put together for a moment where a loop runs: each is two writes into a file that the processes share, and
+    a statement has four, which makes 35 µs of them.
     """
 
     def __init__(self) -> None:

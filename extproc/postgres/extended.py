@@ -59,8 +59,12 @@ class Extended:
 
     def settle(self) -> Steps:
         """A simple query comes: what was said before it goes first."""
-        if self._pending:
-            yield from self.handle(Message(b"H", b""))
+        if self._pending and not self.skipping:
+            try:
+                yield from self._decide_pending(None)
+                yield from self._send(sync=False)  # a Sync that comes next comes after the query
+            except Refusal as refusal:
+                yield from self._refuse(refusal)
         self._unsynced = self._unsynced or self._sent
 
     def undo(self) -> Steps:
@@ -228,8 +232,8 @@ class Extended:
 
     # --- what is sent
 
-    def _send(self, execute: bytes = b"", portal: Portal | None = None, *, sync: bool = False) -> Steps:
-        """Everything that is pending and an execution, then every answer to it."""
+    def _send(self, execute: bytes = b"", portal: Portal | None = None, *, sync: bool | None = None) -> Steps:
+        """Everything that is pending and an execution, then every answer to it. `sync`: None where it comes next."""
         talk, guard = self._talk, self._guard
         pending, self._pending, self._size = self._pending, [], 0
         if not (pending or execute or sync):
@@ -237,7 +241,7 @@ class Extended:
         # Sync is taken along where it comes next: one way to the server less. Not into a COPY, which ignores it, nor
         # where a refusal of what comes back still has to undo what ran before.
         alone = not (self._transaction.dirty or (portal is not None and portal.copies_in))
-        if not sync and alone and talk.link.client.peek() == b"S":
+        if sync is None and alone and talk.link.client.peek() == b"S":
             sync = self._take_sync()
         self._sent, talk.at_rest = True, False
         if execute:
