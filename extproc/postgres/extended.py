@@ -17,7 +17,7 @@ from extproc.postgres import wire
 from extproc.postgres.answer import Answer
 from extproc.postgres.bind import read_bind, read_target, write_bind
 from extproc.postgres.events import ToServer
-from extproc.postgres.group import Failed, Guard, Pending, Transaction, execution, replies, synced, undo
+from extproc.postgres.group import Failed, Guard, Pending, Transaction, answers, synced, undo
 from extproc.postgres.link import Steps
 from extproc.postgres.names import Portal, Prepared
 from extproc.postgres.operation import SqlOperation
@@ -248,9 +248,8 @@ class Extended:
             self._transaction.runs(talk.status)
         yield ToServer(b"".join(one.data for one in pending) + execute + (_SYNC if sync else _FLUSH))
         try:
-            yield from replies(talk, pending, guard)
-            if portal is not None and portal.answer is not None:
-                yield from execution(talk, portal, portal.answer)
+            yield from answers(talk, pending, guard, portal)
+            if portal is not None:
                 self._transaction.done(portal.prepared.analysis.steps)
         except Failed as failed:
             self.skipping = True

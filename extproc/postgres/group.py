@@ -52,6 +52,19 @@ class Failed(Exception):  # noqa: N818 - named for what happened
         self.known = known
 
 
+def answers(talk: Talk, pending: Sequence[Pending], guard: Guard, portal: Portal | None) -> Steps:
+    """Every answer to a group; an execution's within the time that policy gives it. Raises `Failed`."""
+    steps = _answers(talk, pending, guard, portal)
+    # What a server says first may wait in its buffer until the execution is through: the time runs from the start.
+    yield from in_time(portal.permit, steps) if portal is not None and portal.permit is not None else steps
+
+
+def _answers(talk: Talk, pending: Sequence[Pending], guard: Guard, portal: Portal | None) -> Steps:
+    yield from replies(talk, pending, guard)
+    if portal is not None and portal.answer is not None:
+        yield from execution(talk, portal, portal.answer)
+
+
 def replies(talk: Talk, pending: Sequence[Pending], guard: Guard) -> Steps:
     """The answers to Parse, Bind, Describe and Close. Raises `Failed`."""
     for one in pending:
@@ -111,7 +124,7 @@ def execution(talk: Talk, portal: Portal, answer: Answer) -> Steps:
             portal.opened = True
             if shape := portal.shape():
                 yield from answer.open(shape, results.step)
-        yield from in_time(answer.permit, _to_the_end(talk, results))
+        yield from _to_the_end(talk, results)
         suspended = results.ended == b"s"
         if not suspended:
             yield from finish(talk, answer)
