@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import hmac
 import re
@@ -162,12 +163,14 @@ class BodyRecord:
                 return  # the next `add` or `close` meets the same refusal
 
 
+@functools.lru_cache(maxsize=256)
 def media_type_of(header: bytes) -> str:
     """The type without parameters, lower case; empty where it is missing or no media type."""
     text = header.partition(b";")[0].strip().lower().decode("latin-1")
     return text if _TYPE.fullmatch(text) else ""
 
 
+@functools.lru_cache(maxsize=256)
 def is_text(header: bytes) -> bool:
     """Whether bodies of that Content-Type are recorded in full. Nothing that masking refuses may be among them."""
     name = media_type_of(header)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from extproc.errors import Refusal
@@ -56,11 +56,13 @@ class Tally:
         session = known[1]
         behind = self._behind_of(session)
         behind.requests, behind.seen = behind.requests + 1, max(now, behind.seen)
-        return replace(
-            session,
-            requests=session.requests + behind.requests,
-            bytes_out=session.bytes_out + behind.size,
-            rows_out=session.rows_out + behind.rows,
+        return Session(
+            session.id,
+            session.key,
+            session.generation,
+            session.requests + behind.requests,
+            session.bytes_out + behind.size,
+            session.rows_out + behind.rows,
         )
 
     def open_connection(self, identity: Identity, resource: Resource, now: float) -> tuple[Session, int]:
