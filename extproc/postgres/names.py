@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from extproc.errors import Refusal
 from extproc.postgres.operation import Parameter, SqlOperation
 from extproc.postgres.plan import Field
-from extproc.postgres.sql.model import Analysis, Step
+from extproc.postgres.sql.model import Analysis, SqlError, Step
+from extproc.postgres.sql.rename import renamed
 
 if TYPE_CHECKING:
     from extproc.pipeline import Permit
@@ -174,26 +175,40 @@ class Names:
             raise Refusal("statement_refused", f"names that begin with {_OWN} are the gateway's own")
         if step.executes and step.executes not in self.prepared:
             raise _missing("prepared statement", step.executes, "26000")
-        if step.deallocates not in ("", "*", *self.prepared) and step.deallocates.encode() not in self.statements:
-            raise _missing("prepared statement", step.deallocates, "26000")
-        if step.fetches and step.fetches not in self.cursors:
-            raise _missing("cursor", step.fetches, "34000")
-        if step.closes not in ("", "*", *self.cursors):
-            raise _missing("cursor", step.closes, "34000")
+        name = step.deallocates
+        if name not in ("", "*") and name not in self.prepared and name.encode() not in self.statements:
+            raise _missing("prepared statement", name, "26000")
+        cursor = step.fetches or step.closes
+        portal = self.portals.get(cursor.encode())
+        if cursor not in ("", "*") and cursor not in self.cursors and portal is None:
+            raise _missing("cursor", cursor, "34000")
+        if step.fetches and portal is not None and cursor not in self.cursors:
+            return portal.prepared.analysis
         return self.prepared.get(step.executes) or self.cursors.get(step.fetches)
 
     def as_sent(self, analysis: Analysis) -> str:
         """
-        The text as the server must have it: drivers deallocate by SQL what they prepared by message, and there it has
-        a name of ours. Raises `Refusal` where that cannot be put right.
+        The text as the server must have it: drivers deallocate, fetch and close by SQL what they made by message, and
+        there it has a name of ours. Raises `Refusal` where that cannot be put right.
         """
         for step in analysis.steps:
-            found = self.statements.get(step.deallocates.encode())
-            if found is not None and step.deallocates not in ("", "*", *self.prepared):
-                if len(analysis.steps) != 1:
-                    raise Refusal("statement_refused", "DEALLOCATE must be a statement of its own")
-                return f"DEALLOCATE {found.server.decode()}"
+            found = self._by_message(step)
+            if found is None:
+                continue
+            try:
+                if len(analysis.steps) == 1:
+                    return renamed(analysis.text, found.server.decode())
+            except (ValueError, SqlError):
+                pass
+            raise Refusal("statement_refused", f"{step.kind.upper()} must be a statement of its own, and a plain one")
         return analysis.text
+
+    def _by_message(self, step: Step) -> Prepared | Portal | None:
+        """What a statement names that Parse or Bind made. What SQL made comes first: a server has one of a name."""
+        if step.deallocates not in ("", "*") and step.deallocates not in self.prepared:
+            return self.statements.get(step.deallocates.encode())
+        cursor = step.fetches or step.closes
+        return self.portals.get(cursor.encode()) if cursor not in ("", "*") and cursor not in self.cursors else None
 
     def done(self, step: Step) -> None:
         """The server has done it: names mean what they now mean there."""
@@ -209,8 +224,8 @@ class Names:
         if step.closes == "*" or step.discard == "all":
             self.cursors.clear()
             self.transaction_ended()
-        elif step.closes:
-            self.cursors.pop(step.closes, None)
+        elif step.closes and self.cursors.pop(step.closes, None) is None:
+            self.portal_closed(step.closes.encode())
 
     def _keep(self, where: dict[str, Analysis], name: str, analysis: Analysis) -> None:
         if len(where) >= _MOST:

@@ -6,6 +6,8 @@ from extproc.errors import Refusal
 from extproc.postgres.names import Names, Portal, Prepared
 from extproc.postgres.plan import Field
 from extproc.postgres.sql.model import Analysis, Step
+from extproc.postgres.sql.parse import parse
+from extproc.postgres.sql.steps import step_of
 
 ONE, OTHER = Analysis("SELECT 1", (), (Step("select"),)), Analysis("SELECT 2", (), (Step("select"),))
 
@@ -172,27 +174,55 @@ def test_a_name_is_free_behind_its_close_and_kept_if_that_is_not_reached() -> No
     assert names.statement(b"s") is new
 
 
-def deallocating(name: str, text: str = "DEALLOCATE …", steps: int = 1) -> Analysis:
-    return Analysis(text, (), (Step("deallocate", deallocates=name),) * steps)
+def by_name(text: str, count: int = 1) -> Analysis:
+    return Analysis(text, (), tuple(step_of(one.node) for one in parse(text)) * count)
 
 
-def test_what_a_message_prepared_is_deallocated_under_the_name_that_it_has_there() -> None:
-    names = Names()
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("DEALLOCATE s", "DEALLOCATE extproc_1"),
+        ('deallocate prepare "s" ; -- x', "deallocate prepare extproc_1 ;     "),
+        ("FETCH p", "FETCH extproc_2"),
+        ("FETCH BACKWARD 5 FROM p", "FETCH BACKWARD 5 FROM extproc_2"),
+        ("MOVE /* p */ ALL IN P", "MOVE         ALL IN extproc_2"),
+        ("CLOSE p", "CLOSE extproc_2"),
+    ],
+)
+def test_what_messages_made_is_reached_by_sql_under_the_name_that_it_has_there(text: str, sent: str) -> None:
+    names, analysis = Names(), by_name(text)
     names.parsed(prepared())
-    assert names.of_step(Step("deallocate", deallocates="s")) is None
-    assert names.as_sent(deallocating("s")) == "DEALLOCATE extproc_1"
+    names.bound(portal())
+    found = names.of_step(analysis.steps[0])
+    assert found is (ONE if analysis.steps[0].fetches else None)
+    assert names.as_sent(analysis) == sent
     with pytest.raises(Refusal):
-        names.as_sent(deallocating("s", steps=2))
-    names.done(Step("deallocate", deallocates="s"))
-    assert names.find_statement(b"s") is None
+        names.as_sent(by_name(text, 2))
+    names.done(analysis.steps[0])
+    assert (names.find_statement(b"s") is None) == bool(analysis.steps[0].deallocates)
+    assert (names.find_portal(b"p") is None) == bool(analysis.steps[0].closes)
 
 
 def test_other_texts_are_sent_as_they_are() -> None:
-    names = Names(prepared={"x": ONE}, statements={b"x": prepared(), b"*": prepared(), b"": prepared()})
-    for analysis in (ONE, deallocating("x"), deallocating("*"), deallocating("none")):
-        assert names.as_sent(analysis) == analysis.text
-    names.done(Step("deallocate", deallocates="x"))
+    names = Names(
+        prepared={"x": ONE},
+        cursors={"x": ONE},
+        statements={b"x": prepared(), b"*": prepared(), b"": prepared()},
+        portals={b"x": portal(), b"*": portal(), b"": portal()},
+    )
+    for text in ("SELECT 1", "DEALLOCATE x", "DEALLOCATE ALL", "DEALLOCATE none", "FETCH x", "CLOSE x", "CLOSE ALL"):
+        assert names.as_sent(by_name(text)) == text
+    for text in ("DEALLOCATE x", "CLOSE x"):
+        names.done(by_name(text).steps[0])
     assert names.find_statement(b"x") is not None
+    assert names.find_portal(b"x") is not None
+
+
+def test_a_text_that_cannot_be_put_right_is_refused() -> None:
+    names = Names()
+    names.bound(portal(b"data"))
+    with pytest.raises(Refusal):
+        names.as_sent(by_name("FETCH FROM U&\"d!0061ta\" UESCAPE '!'"))
 
 
 def test_an_error_says_the_name_only_where_it_is_one() -> None:
