@@ -21,6 +21,8 @@ def worker(path: Path, index: int, *, check: bool) -> None:
     # gRPC's newer event engine hands every read and write through more threads: 0.3 of 2.9 ms a request on one
     # connection (tests/bench/latency.py). It reads this when it is loaded.
     os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener,-event_engine_callback_cq")
+    # Where RUST_BACKTRACE is set, the policy engine's first error reads the symbols of all that is loaded: 50 MB, kept.
+    os.environ.setdefault("RUST_LIB_BACKTRACE", "0")
     from extproc.run import standalone, state  # noqa: PLC0415 - not needed for --help
 
     config = load(path)
