@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.cluster import BINARIES, environment
-from tests.integration.database import Opened
+from tests.integration.database import Opened, running
+from tests.integration.gateway import ROOT
 from tests.integration.postgres import DATABASE
 
 pytestmark = pytest.mark.envoy
@@ -219,3 +220,12 @@ def test_what_pg_dump_cannot_have_is_refused_by_name(opened_database: Opened, tm
 
 def test_a_dump_by_a_newer_version(opened_database: Opened) -> None:
     assert "Ada Byron" in tool(opened_database, 18, "pg_dump", DATABASE)
+
+
+def test_the_default_policy_refuses_a_dump_by_name(opened_database: Opened) -> None:
+    server = opened_database.server
+    labelled, settings = {"labels": {"data": "customers"}}, {"policy": {"path": str(ROOT / "rego" / "policy")}}
+    with running(server, database=labelled, settings=settings) as gateway, pytest.raises(AssertionError) as failed:
+        tool(Opened(server, gateway), server.version, "pg_dump", DATABASE)
+    assert "rule sql.setting" in str(failed.value)
+    assert "permission" not in str(failed.value)  # it is the gateway that says so
