@@ -4,12 +4,14 @@ A client that speaks the protocol in bytes: one conversation at a time, in whate
 What comes back is compared byte by byte. Normalised are only, and nothing else:
 - BackendKeyData: the gateway gives keys of its own, so that nobody cancels past it.
 - The process in a NotificationResponse: it differs from server to server.
+- The number in `pg_temp_7` of an error's context: it is that of the place which the server has for the connection.
 - The order of ParameterStatus in the greeting: the server sends them as its hash table has them.
 What differs must be listed, with the reason, in `different.py`.
 """
 
 from __future__ import annotations
 
+import re
 import selectors
 import socket
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 _WITHIN = 30  # seconds without a byte
+_PLACE = re.compile(rb"pg_temp_\d+")
 
 
 class Message(NamedTuple):
@@ -134,4 +137,6 @@ def _comparable(message: Message) -> Message:
         return Message("K", b"")
     if message.kind == "A":
         return Message("A", b"\0\0\0\0" + message.body[4:])
+    if message.kind in "EN":
+        return Message(message.kind, _PLACE.sub(b"pg_temp", message.body))
     return message
