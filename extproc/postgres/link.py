@@ -131,7 +131,9 @@ class Link:
             case b"A":
                 self._notification(message.body)
             case b"E":
-                self.say(wire.message(b"E", mask_fields(message.body, touched=True)))
+                # Why it ends is the server's own fixed text (class 57, and 25P03 for idle transactions).
+                own = wire.sqlstate_of(message.body).startswith(("57", "25P03"))
+                self.say(wire.message(b"E", mask_fields(message.body, touched=not own)))
                 raise ServerGone("the server ended the connection")
             case _:
                 return False

@@ -154,13 +154,18 @@ def test_a_setting_that_must_stay_ends_the_connection(name: str) -> None:
         told(made, parameter(name, "off"))
 
 
-def test_the_last_words_of_a_server_are_told_without_its_text() -> None:
+@pytest.mark.parametrize(
+    ("state", "told_why"),
+    [("57P01", True), ("57P05", True), ("25P03", True), ("XX000", False), ("25P02", False), ("22012", False)],
+)
+def test_the_last_words_of_a_server_are_told_where_they_are_its_own(state: str, told_why: bool) -> None:
     made = link()
     with pytest.raises(ServerGone):
-        told(made, failure("57P01", f"terminating {SSN}", "FATAL"))
+        told(made, failure(state, f"terminating {SSN}", "FATAL"))
     (found,) = heard(run(made.flush())[1])
-    assert found.fields["C"] == "57P01"
+    assert found.fields["C"] == state
     assert SSN not in found.text
+    assert ("terminating" in found.text) == told_why
 
 
 @pytest.mark.parametrize(
