@@ -16,7 +16,7 @@ from tests.integration.equal import commands, errors, protocol, types
 from tests.integration.equal.client import Talk, comparable
 from tests.integration.equal.different import DIFFERENT, Different, fields, summary
 from tests.integration.equal.pieces import conversation, splitter, together
-from tests.integration.equal.says import extended, simple
+from tests.integration.equal.says import extended, query, simple
 from tests.integration.equal.twins import Difference, Twins, shown, twins
 from tests.integration.gateway import ALLOW_ALL
 
@@ -115,6 +115,20 @@ def _as_listed(row: Different, found: Difference) -> bool:
         return True
     (theirs,), (ours,) = ([fields(one) for one in each if one.kind == "E"] for each in (found.straight, found.gateway))
     return all(theirs.get(code) == ours.get(code) for code in "SVCMP")
+
+
+@pytest.mark.parametrize("text", ["", "SELECT pg_sleep(60)"], ids=["idle", "busy"])
+def test_a_server_that_ends_the_connection_has_its_say_first(pair: Twins, text: str) -> None:
+    """The gateway adds where the record is."""
+    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'"
+    with pair.pair() as both:
+        for client, server in zip(both, (pair.alone, pair.behind), strict=True):
+            client.send([query(text)] if text else [])
+            server.psql(f"SELECT pg_sleep(0.2); {end}")
+        straight, gateway = (comparable(client.answers(1)) for client in both)
+    *same, last, over = gateway
+    assert [*same, over] == straight
+    assert fields(last)["C"] == "08006"
 
 
 def check_pieces(pair: Twins, seeds: range) -> None:
