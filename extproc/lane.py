@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from extproc.errors import Refusal
+from extproc.model import RecordLevel
+from extproc.pipeline import Permit, Services
+from extproc.record.bodies import BodyRecord
 from extproc.redact.base import ByteFilter
 from extproc.waits import Durable
 
@@ -18,6 +21,21 @@ class BodySink(Protocol):
     def count_only(self) -> None: ...
 
     def close(self) -> int: ...
+
+
+def recorded(permit: Permit, kind: str, services: Services, *, media_type: bytes, level: RecordLevel) -> BodyRecord:
+    """The record of what passes in one direction: `kind` is the event's, request.body or response.body."""
+    return BodyRecord(
+        services.recorder,
+        permit.session.id,
+        permit.exchange,
+        kind,
+        limit=services.record_cap,
+        media_type=media_type,
+        level=level,
+        clock=services.clock,
+        key=services.mask_key,
+    )
 
 
 class Lane:

@@ -139,6 +139,11 @@ class Permit:
     def operation(self) -> Operation:
         return self.question.operation
 
+    @property
+    def level(self) -> RecordLevel:
+        """What is recorded of bodies, by policy or else by the resource."""
+        return self.decision.record or self.resource.recording
+
 
 def on_request(arrival: Arrival, services: Services) -> Generator[Wait, Any, Permit]:
     """From an arrival to a permit. Raises `Refusal`; every refusal is recorded and counted here."""
@@ -190,8 +195,7 @@ def on_response(
         limits = tighter(limits, decision.limits)
     else:
         decision_rules = decision.redact
-    level = decision.record or permit.decision.record or permit.resource.recording
-    return Release(decision, decision_rules, limits, level)
+    return Release(decision, decision_rules, limits, decision.record or permit.level)
 
 
 # --- identify

@@ -8,10 +8,9 @@ from typing import Any
 from extproc.errors import Refusal
 from extproc.http.canonical import REQUEST_IDS, STRIPPED_WHEN_READ, HttpOperation, stripped
 from extproc.http.events import Command, Direction, PassBody, PassHeaders, PassTrailers
-from extproc.lane import Lane
+from extproc.lane import Lane, recorded
 from extproc.model import Headers, MaskRule
 from extproc.pipeline import Permit, Services
-from extproc.record.bodies import BodyRecord
 from extproc.redact.base import ByteFilter
 from extproc.redact.detectors import DETECTORS
 from extproc.redact.plan import plan
@@ -48,18 +47,13 @@ class RequestSide:
     def _open_lane(self) -> Lane:
         services, permit, operation = self._services, self._permit, self._operation
         media_type = operation.media_type().encode("latin-1")
-        level = permit.decision.record or permit.resource.recording
         masks = record_masks(media_type, services)
-        sink = BodyRecord(
-            services.recorder,
-            permit.session.id,
-            permit.exchange,
+        sink = recorded(
+            permit,
             "request.body",
-            limit=services.record_cap,
+            services,
             media_type=recorded_type(media_type, services),
-            level="metadata" if operation.encoded() or masks is None else level,
-            clock=services.clock,
-            key=services.mask_key,
+            level="metadata" if operation.encoded() or masks is None else permit.level,
         )
         return Lane([], sink, record_filters=masks or ())
 

@@ -10,10 +10,9 @@ from extproc.http.body import decoder
 from extproc.http.events import Command, Direction, PassBody, PassHeaders, PassTrailers
 from extproc.http.inbound import RequestSide, record_masks, recorded_type
 from extproc.http.response import ResponseHead, check_head, mask_head, read_head, stale_headers
-from extproc.lane import Lane
+from extproc.lane import Lane, recorded
 from extproc.model import Headers, HttpResource
 from extproc.pipeline import Permit, Release, Services, on_response
-from extproc.record.bodies import BodyRecord
 from extproc.redact.base import ByteFilter
 from extproc.redact.plan import Chain, plan
 from extproc.redact.secrets import SecretFilter
@@ -121,19 +120,15 @@ class ResponseSide:
             filters = self._filters(head, release)
         elif head.status == 101 and self._permit.credential:
             filters = [SecretFilter(self._permit.credential.secrets, conversation=True)]
-        services, permit = self._services, self._permit
+        services = self._services
         masks = record_masks(head.media_type, services) if release.level == "redacted" else []
         unreadable = masks is None or (head.encodings and not self._decoded)
-        sink = BodyRecord(
-            services.recorder,
-            permit.session.id,
-            permit.exchange,
+        sink = recorded(
+            self._permit,
             "response.body",
-            limit=services.record_cap,
+            services,
             media_type=recorded_type(head.media_type, services),
             level="metadata" if unreadable else release.level,
-            clock=services.clock,
-            key=services.mask_key,
         )
         return Lane(
             filters, sink, record_filters=masks or (), reserve=self._reserve, limit=release.limits.response_bytes

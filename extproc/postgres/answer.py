@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator
 from typing import Any, Final
 
 from extproc.errors import Refusal
-from extproc.lane import Lane
+from extproc.lane import Lane, recorded
 from extproc.model import JSON
 from extproc.pipeline import Permit, Release, Services, on_response
 from extproc.postgres import wire
@@ -22,7 +22,7 @@ from extproc.postgres.reading import Reading
 from extproc.postgres.sql.model import OutputColumn, Step
 from extproc.postgres.terms import columns_of, masks_of, terms_of
 from extproc.postgres.wire import Reader
-from extproc.record.bodies import BACKEND, BodyRecord
+from extproc.record.bodies import BACKEND
 from extproc.waits import Durable
 
 _SHORT: Final = 4096  # bytes of a description that is worth remembering
@@ -126,18 +126,8 @@ class Answer:
         return release
 
     def _open_lane(self, release: Release) -> Lane:
-        services, permit = self._services, self.permit
-        sink = BodyRecord(
-            services.recorder,
-            permit.session.id,
-            permit.exchange,
-            "response.body",
-            limit=services.record_cap,
-            media_type=BACKEND.encode(),
-            level=release.level,
-            clock=services.clock,
-            key=services.mask_key,
-        )
+        kind = BACKEND.encode()
+        sink = recorded(self.permit, "response.body", self._services, media_type=kind, level=release.level)
         filters = [RecordMask()] if release.level == "redacted" else []
         limit = release.limits.response_bytes
         return Lane([], sink, record_filters=filters, reserve=self._reserve, limit=limit)

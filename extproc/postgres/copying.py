@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from extproc.errors import Refusal
-from extproc.lane import Lane
+from extproc.lane import Lane, recorded
 from extproc.postgres import wire
 from extproc.postgres.answer import Answer
 from extproc.postgres.backend import Rows
@@ -14,7 +14,6 @@ from extproc.postgres.link import ServerGone, Steps
 from extproc.postgres.sql.model import Step
 from extproc.postgres.talk import Talk
 from extproc.postgres.wire import Message, ProtocolViolation, Reader
-from extproc.record.bodies import BodyRecord
 from extproc.redact.detectors import ALL
 from extproc.redact.stream import DetectorFilter
 
@@ -92,19 +91,14 @@ def _said(talk: Talk) -> Message | None:
 
 def _lane(talk: Talk, answer: Answer, step: Step | None) -> Lane:
     """What a job sends is recorded with everything masked that a detector finds; binary data is only counted."""
-    services, permit = talk.context.services, answer.permit
+    services = talk.context.services
     binary = step is None or step.copy is None or step.copy.format == "binary"
-    level = permit.decision.record or permit.resource.recording
-    sink = BodyRecord(
-        services.recorder,
-        permit.session.id,
-        permit.exchange,
+    sink = recorded(
+        answer.permit,
         "request.body",
-        limit=services.record_cap,
+        services,
         media_type=b"application/octet-stream" if binary else b"text/plain",
-        level="metadata" if binary else level,
-        clock=services.clock,
-        key=services.mask_key,
+        level="metadata" if binary else answer.permit.level,
     )
     masks = [] if binary else [DetectorFilter(ALL, "mask", key=services.mask_key, json=False)]
     return Lane([], sink, record_filters=masks)
