@@ -84,8 +84,8 @@ class Arrival:
     operation: Operation
     proof: Callable[[], Proof]
     source: dict[str, JSON]
-    read_body: Callable[[int], Generator[Any, Any, Operation]] | None
-    long_wait: Callable[[str, float], Generator[Any, Any, None]]
+    read_body: Callable[[int], Generator[Any, Any, Operation]] | None = None
+    long_wait: Callable[[str, float], Generator[Any, Any, None]] | None = None
     credential: str = ""
     look_again: Callable[[], Generator[Any, Any, None]] | None = None
     connection: dict[str, JSON] = field(default_factory=dict)  # which one of its session, for protocols that keep one
@@ -403,7 +403,8 @@ def hold(question: Question, decision: Decision, services: Services) -> Generato
 
 def await_people(question: Question, approval: Approval, services: Services) -> Generator[Wait, Any, Approval]:
     try:
-        yield from question.arrival.long_wait(approval.id, approval.expires_at - services.clock())
+        if question.arrival.long_wait is not None:
+            yield from question.arrival.long_wait(approval.id, approval.expires_at - services.clock())
         answered: Approval = yield AwaitApproval(approval.id, approval.expires_at)
     except (GeneratorExit, Refusal) as end:
         if isinstance(end, Refusal) and end.code.name not in _GIVEN_UP:

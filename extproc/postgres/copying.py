@@ -8,9 +8,8 @@ from extproc.errors import Refusal
 from extproc.lane import Lane, recorded
 from extproc.postgres import wire
 from extproc.postgres.answer import Answer
-from extproc.postgres.backend import Rows
 from extproc.postgres.events import ToServer
-from extproc.postgres.link import ServerGone, Steps
+from extproc.postgres.link import Steps
 from extproc.postgres.sql.model import Step
 from extproc.postgres.talk import Talk
 from extproc.postgres.wire import Message, ProtocolViolation, Reader
@@ -80,12 +79,9 @@ def _end(found: Message) -> bytes:
 def _said(talk: Talk) -> Message | None:
     """The server spoke while data was on its way: an error ends it, anything else is by the way."""
     while (found := talk.link.server_next()) is not None:
-        if isinstance(found, Rows):
-            raise ServerGone("the server spoke out of turn")
-        if found.kind == b"E":
+        if isinstance(found, Message) and found.kind == b"E":
             return found
-        if not talk.link.asynchronous(found):
-            raise ServerGone("the server spoke out of turn")
+        talk.link.by_the_way(found)
     return None
 
 

@@ -180,22 +180,12 @@ class Transaction:
 def undo(talk: Talk, *, sync: bool) -> Steps:
     """A refusal in the middle: the server gets an error too, and undoes what ran before it."""
     yield ToServer(_POISON + (_SYNC if sync else _FLUSH))
-    while True:
-        found = yield from talk.link.from_server()
-        if isinstance(found, Message) and found.kind == b"E":
-            break
-        if isinstance(found, Rows) or not talk.link.asynchronous(found):
-            raise ServerGone("the server spoke out of turn")
+    yield from talk.link.until(b"E")
     if sync:
         yield from synced(talk)
 
 
 def synced(talk: Talk) -> Steps:
     """ReadyForQuery, after Sync."""
-    while True:
-        found = yield from talk.link.from_server()
-        if isinstance(found, Message) and found.kind == b"Z":
-            break
-        if isinstance(found, Rows) or not talk.link.asynchronous(found):
-            raise ServerGone("the server spoke out of turn")
-    talk.at_ready(found.body)
+    ready = yield from talk.link.until(b"Z")
+    talk.at_ready(ready.body)

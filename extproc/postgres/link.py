@@ -117,8 +117,20 @@ class Link:
     def unasked(self) -> None:
         """What an idle server says: notices, changed settings, notifications, its end."""
         while (found := self._next()) is not None:
-            if isinstance(found, Rows) or not self.asynchronous(found):
-                raise ServerGone("the server spoke out of turn")
+            self.by_the_way(found)
+
+    def until(self, kind: bytes) -> Generator[Any, Any, Message]:
+        """The server's next message of that kind, where nothing else can come but by the way. Raises `ServerGone`."""
+        while True:
+            found = yield from self.from_server()
+            if isinstance(found, Message) and found.kind == kind:
+                return found
+            self.by_the_way(found)
+
+    def by_the_way(self, found: Message | Rows) -> None:
+        """What a server may say at any time. Raises `ServerGone` for anything else."""
+        if isinstance(found, Rows) or not self.asynchronous(found):
+            raise ServerGone("the server spoke out of turn")
 
     @of_server()
     def asynchronous(self, message: Message) -> bool:

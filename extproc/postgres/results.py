@@ -6,12 +6,12 @@ from typing import Final
 
 from extproc.errors import Refusal
 from extproc.pipeline import Permit
-from extproc.postgres import problem, wire
+from extproc.postgres import wire
 from extproc.postgres.answer import Answer, fields_of
 from extproc.postgres.backend import Rows
 from extproc.postgres.copying import COPY_FAIL, copy_in
 from extproc.postgres.events import CancelServer, Deadline, ToServer
-from extproc.postgres.link import ServerGone, Steps
+from extproc.postgres.link import Steps
 from extproc.postgres.sql.model import Step
 from extproc.postgres.talk import Talk
 from extproc.postgres.wire import Message
@@ -80,8 +80,8 @@ class Results:
                 self._talk.done(step)
         elif found.kind == b"E" and step is not None:
             self._talk.failed(step)
-        elif found.kind not in _KNOWN and not (found.kind in b"SA" and self._talk.link.asynchronous(found)):
-            raise ServerGone("the server spoke out of turn")
+        elif found.kind not in _KNOWN:
+            self._talk.link.by_the_way(found)
         return step
 
 
@@ -136,7 +136,4 @@ def finish(talk: Talk, answer: Answer) -> Steps:
 def refuse(talk: Talk, answer: Answer, refusal: Refusal) -> Steps:
     """Record it, and tell the client. Raises it again if it is fatal."""
     yield from answer.refuse(refusal)
-    if problem.is_fatal(refusal):
-        raise refusal
-    url = talk.context.control_url
-    talk.link.say(problem.error(refusal, exchange=answer.permit.exchange, control_url=url))
+    talk.tell(refusal, answer.permit.exchange)

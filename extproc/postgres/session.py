@@ -118,8 +118,6 @@ class Connection:
             operation=about,
             proof=lambda: required(proof),
             source={"address": hello.source},
-            read_body=None,
-            long_wait=lambda _approval, _seconds: iter(()),  # type: ignore[arg-type,return-value]
             doubt=doubt,
         )
         identity, self._session, self._number = yield from on_connect(arrival, self._services)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from extproc.errors import Refusal
-from extproc.postgres import problem, wire
+from extproc.postgres import wire
 from extproc.postgres.answer import Answer
 from extproc.postgres.events import ToServer
 from extproc.postgres.link import Steps
@@ -58,9 +58,7 @@ def refuse_call(talk: Talk, undo: Undo) -> Steps:
 
 def refused(talk: Talk, refusal: Refusal) -> Steps:
     """Tell the client; the connection and its transaction stay as they were. Raises it again if it is fatal."""
-    if problem.is_fatal(refusal):
-        raise refusal
-    talk.link.say(problem.error(refusal, exchange=talk.exchange, control_url=talk.context.control_url))
+    talk.tell(refusal, talk.exchange)
     yield from talk.link.relieve()
 
 

@@ -9,14 +9,13 @@ from typing import Any, Final, Literal
 
 from extproc.errors import Refusal
 from extproc.identity.base import Proof
-from extproc.model import JSON, PostgresResource
+from extproc.model import PostgresResource
 from extproc.pipeline import Arrival, Permit, Services, on_request
-from extproc.postgres import settings
+from extproc.postgres import problem, settings
 from extproc.postgres.events import ReadCatalog
 from extproc.postgres.link import Link, Steps
 from extproc.postgres.names import Names
 from extproc.postgres.operation import Parameter, SqlOperation, doubted, merged
-from extproc.postgres.problem import notice
 from extproc.postgres.reading import Reading
 from extproc.postgres.sql.model import Analysis, SqlError, Step
 from extproc.postgres.sql.steps import moves_names
@@ -171,7 +170,6 @@ class Talk:
             operation=operation,
             proof=lambda: context.proof,
             source={"address": context.source},
-            read_body=None,
             long_wait=self._held,
             look_again=lambda: self._look_again(operation),
             connection={"connection": context.connection, "number": context.number, "statement": self.statements},
@@ -184,7 +182,7 @@ class Talk:
         """Clients show notices while they wait: the client learns why nothing comes."""
         url = f"{self.context.control_url}/v1/approvals/{approval}" if self.context.control_url else ""
         detail = f"approval {approval}, at most {seconds:.0f} s"
-        self.link.say(notice("waiting for approval", detail=detail, hint=f"See {url}" if url else ""))
+        self.link.say(problem.notice("waiting for approval", detail=detail, hint=f"See {url}" if url else ""))
         yield from self.link.flush()
 
     def _look_again(self, operation: SqlOperation) -> Steps:
@@ -197,6 +195,12 @@ class Talk:
         catalog = self.reading.catalog
         if (catalog.fingerprint, catalog.search_path) != (operation.definitions, operation.search_path):
             raise Refusal("policy_denied", "definitions changed while the statement was held")
+
+    def tell(self, refusal: Refusal, exchange: str) -> None:
+        """The client's error. Raises the refusal again where the connection cannot go on with it."""
+        if problem.is_fatal(refusal):
+            raise refusal
+        self.link.say(problem.error(refusal, exchange=exchange, control_url=self.context.control_url))
 
     # --- what follows from a statement
 
@@ -219,7 +223,3 @@ class Talk:
             self._stale, self._changed = self._stale or self._changed, False
         self.status = status
         self.at_rest = True
-
-    def payload(self) -> dict[str, JSON]:
-        """For the record of the connection's end."""
-        return {"number": self.context.number, "statements": self.statements}
