@@ -8,7 +8,6 @@ The kind is part of the subject (`spiffe://…`, `dns:…`, `cn:…`), so that a
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -20,6 +19,7 @@ from extproc.errors import Refusal
 from extproc.identity.base import PeerCertificate, TokenVerifier
 from extproc.identity.subjects import is_subject
 from extproc.model import Identity
+from extproc.remembered import Remembered
 from extproc.waits import FetchKeys
 
 _MAX_CERTIFICATE: Final = 64 * 1024  # bytes
@@ -43,17 +43,13 @@ class CertificateVerifier:
 
     def __init__(self, rules: Mapping[str, tuple[ClientRule, ...]]) -> None:
         self._rules = {resource: {rule.subject: rule for rule in those} for resource, those in rules.items()}
-        self._known: OrderedDict[PeerCertificate, Identity] = OrderedDict()
+        self._known: Remembered[PeerCertificate, Identity] = Remembered(_REMEMBERED)
 
     def verify(self, proof: PeerCertificate, now: float) -> Identity:
         """Raises `Refusal` (identity_invalid, identity_expired)."""
         identity = self._known.get(proof)
         if identity is None:
-            identity = self._known[proof] = self._read(proof, now)
-            if len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
-        else:
-            self._known.move_to_end(proof)
+            identity = self._known.put(proof, self._read(proof, now))
         if identity.expires_at <= now:
             raise Refusal("identity_expired", "the certificate has expired")
         return identity

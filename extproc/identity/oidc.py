@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -21,6 +20,7 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from extproc import strictjson
 from extproc.errors import Refusal
 from extproc.model import JSON, Identity
+from extproc.remembered import Remembered
 from extproc.waits import FetchKeys
 
 LEEWAY: Final = 30.0  # seconds that clocks may differ
@@ -92,7 +92,7 @@ class OidcVerifier:
         self._keys: dict[str, dict[tuple[str, str], _Key]] = {}
         self._asked: set[str] = set()
         self._answered_at: dict[str, float] = {}
-        self._known: OrderedDict[bytes, Identity] = OrderedDict()
+        self._known: Remembered[bytes, Identity] = Remembered(_REMEMBERED)
         self._clock = clock
         self.development = development
 
@@ -126,19 +126,14 @@ class OidcVerifier:
         known = self._known.get(digest)
         if known is not None:
             if known.expires_at <= now:
-                del self._known[digest]
+                self._known.forget(digest)
                 raise Refusal("identity_expired")
-            self._known.move_to_end(digest)
             return known
         found = self._find(token)
         if isinstance(found, FetchKeys):
             return found
         rule, key, algorithm = found
-        identity = _identity(self._claims(token, rule, key, algorithm, now), rule)
-        self._known[digest] = identity
-        if len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
-        return identity
+        return self._known.put(digest, _identity(self._claims(token, rule, key, algorithm, now), rule))
 
     def _find(self, token: str) -> tuple[IssuerRule, _Key, str] | FetchKeys:
         """The rule, key and algorithm that a token claims; nothing of it is trusted yet."""

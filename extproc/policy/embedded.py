@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -19,6 +18,7 @@ import regorus
 from extproc.errors import ConfigError, Refusal
 from extproc.policy.builtins import missing_builtins, package_of
 from extproc.policy.purity import is_pure, reads
+from extproc.remembered import Remembered
 
 RULE: Final = "data.extproc.decision"
 _UNDEFINED: Final = '"<undefined>"'
@@ -49,7 +49,7 @@ class EmbeddedEngine:
         modules = json.loads(engine.get_ast_as_json())
         self._engine, self._revision = engine, revision_of(files)
         self.reads = reads(modules)
-        self._known: OrderedDict[bytes, bytes] = OrderedDict()
+        self._known: Remembered[bytes, bytes] = Remembered(_REMEMBERED)
         self._pure = self.reads is not None and is_pure(modules)
 
     @property
@@ -59,13 +59,10 @@ class EmbeddedEngine:
     def evaluate(self, document: bytes) -> tuple[bytes, str]:
         known = self._known.get(document)
         if known is not None:
-            self._known.move_to_end(document)
             return known, self._revision
         answer = self._evaluate(document)
         if self._pure and len(document) <= _LONGEST:
-            self._known[document] = answer
-            if len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
+            self._known.put(document, answer)
         return answer, self._revision
 
     def _evaluate(self, document: bytes) -> bytes:
