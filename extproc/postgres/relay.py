@@ -31,7 +31,7 @@ from extproc.postgres.driver import Driver, Perform
 from extproc.postgres.events import Hello
 from extproc.postgres.handshake import Plain, receive_start
 from extproc.postgres.session import Connection
-from extproc.postgres.tls import ServerTls
+from extproc.postgres.tls import ClientTls, ServerTls
 from extproc.postgres.upstream import DatabaseConnection, Key, new_key, worker_of
 from extproc.postgres.wire import ProtocolViolation
 
@@ -74,6 +74,7 @@ class PostgresRelay:
         self._limits = limits
         self._control_url = control_url
         self._tls = ServerTls(resource.tls) if resource.tls is not None else None
+        self._upstream_tls = ClientTls(resource)
         self._catalogs = Catalogs()
         self._drivers: dict[int, tuple[Key, Driver]] = {}
         self._empty = asyncio.Event()
@@ -206,7 +207,7 @@ class PostgresRelay:
             row_limit=self._limits.row,
             control_url=self._control_url,
         )
-        upstream = DatabaseConnection(self._resource, self._logins, self._catalogs, key)
+        upstream = DatabaseConnection(self._resource, self._logins, self._upstream_tls, self._catalogs, key)
         driver = Driver(
             connection.run(),
             channel,

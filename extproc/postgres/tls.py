@@ -48,6 +48,32 @@ class ServerTls:
         return context
 
 
+class ClientTls:
+    """
+    The database's side. A context takes 70 ms to make (the CAs of a system), on the event loop: it is kept for each of
+    the gateway's logins until a file was written anew.
+    """
+
+    def __init__(self, resource: PostgresResource) -> None:
+        self._resource = resource
+        self._known: dict[str, tuple[CertificateCredential | None, int, ssl.SSLContext]] = {}
+
+    def context(self, certificate: CertificateCredential | None) -> ssl.SSLContext:
+        """Raises as `client_context` does."""
+        login = certificate.username if certificate is not None else ""
+        stamp = self._stamp()
+        known = self._known.get(login)
+        if known is None or known[:2] != (certificate, stamp):
+            known = self._known[login] = (certificate, stamp, client_context(self._resource, certificate))
+        return known[2]
+
+    def _stamp(self) -> int:
+        """Of the CA's file, or of the system's. Raises `OSError`."""
+        system = ssl.get_default_verify_paths()
+        path = self._resource.upstream_ca or system.cafile or system.capath
+        return Path(path).stat().st_mtime_ns if path else 0
+
+
 def client_context(resource: PostgresResource, certificate: CertificateCredential | None) -> ssl.SSLContext:
     """
     To the database: its certificate must be valid for its name, always.

@@ -24,7 +24,7 @@ from extproc.postgres.login import Channel as LoginChannel
 from extproc.postgres.login import Login, LoginError, Opening, Ready
 from extproc.postgres.reading import Reading
 from extproc.postgres.settings import PINNED
-from extproc.postgres.tls import client_context
+from extproc.postgres.tls import ClientTls
 
 log = logging.getLogger("extproc.postgres")
 
@@ -44,16 +44,18 @@ class Key:
 class DatabaseConnection:
     """One client's own connection to the database. `own` is the key that its client was given."""
 
-    def __init__(self, resource: PostgresResource, logins: LoginProvider, catalogs: Catalogs, own: Key) -> None:
+    def __init__(
+        self, resource: PostgresResource, logins: LoginProvider, tls: ClientTls, catalogs: Catalogs, own: Key
+    ) -> None:
         self.channel = Channel(lambda: None)
         self._resource = resource
         self._logins = logins
+        self._tls = tls
         self._catalogs = catalogs
         self._own = own
         self._step: Connect | None = None
         self._ready: Ready | None = None
         self._context: ssl.SSLContext | None = None
-        self._user = ""
         self._cancelling: set[asyncio.Task[None]] = set()
 
     async def connect(self, step: Connect, wake: Callable[[], None]) -> Connected:
@@ -77,7 +79,7 @@ class DatabaseConnection:
         except BaseException:  # the client left
             self.channel.abort()
             raise
-        self._ready, self._user = ready, login.user
+        self._ready = ready
         self.channel.wake = wake
         return Connected(login.user, dict(ready.parameters), self._own.process, self._own.secret)
 
@@ -87,7 +89,7 @@ class DatabaseConnection:
         if isinstance(credential, CertificateCredential) or resource.upstream_tls != "disable":
             certificate = credential if isinstance(credential, CertificateCredential) else None
             try:
-                self._context = client_context(resource, certificate)
+                self._context = self._tls.context(certificate)
             except OSError:
                 raise Refusal("upstream_unavailable", "the database's CA file cannot be read") from None
         given = dict(step.parameters)
@@ -108,22 +110,26 @@ class DatabaseConnection:
         )
 
     async def _open(self) -> LoginChannel:
-        resource, loop = self._resource, asyncio.get_running_loop()
-        sock = await connected_socket(resource)
+        sock = await self._join(self.channel)
+        if self._context is None:
+            return LoginChannel(local=bool(self._resource.socket_dir) or _is_loopback(sock))
+        certificate = self.channel.about("ssl_object").getpeercert(binary_form=True)
+        return LoginChannel(certificate=certificate, local=False)
+
+    async def _join(self, channel: Channel) -> socket.socket:
+        """Open a connection for `channel`, over TLS where it must be. Raises `OSError`, `LoginError`."""
+        loop, context = asyncio.get_running_loop(), self._context
+        sock = await connected_socket(self._resource)
         try:
-            if self._context is None:
-                await loop.create_connection(lambda: self.channel, sock=sock)
-                return LoginChannel(local=bool(resource.socket_dir) or _is_loopback(sock))
-            await loop.sock_sendall(sock, start.ssl_request())
-            start.require_tls(await loop.sock_recv(sock, 1))
-            await loop.create_connection(
-                lambda: self.channel, sock=sock, ssl=self._context, server_hostname=resource.host
-            )
+            if context is not None:
+                await loop.sock_sendall(sock, start.ssl_request())
+                start.require_tls(await loop.sock_recv(sock, 1))
+            name = self._resource.host if context is not None else None
+            await loop.create_connection(lambda: channel, sock=sock, ssl=context, server_hostname=name)
         except BaseException:
             sock.close()
             raise
-        certificate = self.channel.about("ssl_object").getpeercert(binary_form=True)
-        return LoginChannel(certificate=certificate, local=False)
+        return sock
 
     async def _log_in(self, login: Login, channel: LoginChannel) -> Ready:
         opening = Opening(login, channel)
@@ -150,7 +156,7 @@ class DatabaseConnection:
     async def _outside(self) -> Session:
         """The database as a connection sees it that is in no transaction. Raises `Refusal`, `CatalogError`."""
         assert self._step is not None
-        other = DatabaseConnection(self._resource, self._logins, self._catalogs, self._own)
+        other = DatabaseConnection(self._resource, self._logins, self._tls, self._catalogs, self._own)
         await other.connect(self._step, lambda: None)
         try:
             return await look(other.channel)
@@ -175,18 +181,10 @@ class DatabaseConnection:
         self.channel.wake()
 
     async def _cancel(self, ready: Ready) -> None:
-        loop = asyncio.get_running_loop()
         with contextlib.suppress(OSError, TimeoutError, LoginError):
             async with asyncio.timeout(_CANCEL_WITHIN):
-                sock = await connected_socket(self._resource)
                 channel = Channel(lambda: None)
-                if self._context is not None:
-                    await loop.sock_sendall(sock, start.ssl_request())
-                    start.require_tls(await loop.sock_recv(sock, 1))
-                    name = self._resource.host
-                    await loop.create_connection(lambda: channel, sock=sock, ssl=self._context, server_hostname=name)
-                else:
-                    await loop.create_connection(lambda: channel, sock=sock)
+                await self._join(channel)
                 channel.send(start.cancel_request(ready.process, ready.key))
                 await next_chunk(channel)  # the server closes it
                 channel.abort()

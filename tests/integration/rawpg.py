@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from typing import ClassVar
@@ -102,6 +103,14 @@ class RawClient:
     def close_all(cls) -> None:
         while cls.opened:
             cls.opened.pop().close()
+
+
+def cancel(gateway: Gateway, process: int, key: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", gateway.database_port), timeout=5) as sock:
+        body = (80877102).to_bytes(4, "big") + process.to_bytes(4, "big") + key
+        sock.sendall((len(body) + 4).to_bytes(4, "big") + body)
+        with contextlib.suppress(ConnectionError):
+            assert sock.recv(1) == b""
 
 
 def wait_for(condition: object, within: float = 10.0) -> None:

@@ -19,7 +19,7 @@ from tests.integration.certificates import Authority
 from tests.integration.database import psql, running
 from tests.integration.gateway import ROOT, Gateway
 from tests.integration.postgres import PASSWORDS, Server, serving
-from tests.integration.rawpg import EXECUTE, SYNC, RawClient, parse, query, run, wait_for
+from tests.integration.rawpg import EXECUTE, SYNC, RawClient, cancel, parse, query, run, wait_for
 
 pytestmark = pytest.mark.envoy
 
@@ -265,14 +265,6 @@ def test_a_cancel_key_is_the_gateways_own_and_not_guessed(by_looks: Gateway, ser
     cancel(by_looks, client.process, client.key)  # whichever worker it reaches
     client.until(b"Z")
     assert client.error()["C"] == "57014"
-
-
-def cancel(gateway: Gateway, process: int, key: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", gateway.database_port), timeout=5) as sock:
-        body = (80877102).to_bytes(4, "big") + process.to_bytes(4, "big") + key
-        sock.sendall((len(body) + 4).to_bytes(4, "big") + body)
-        with contextlib.suppress(ConnectionError):
-            assert sock.recv(1) == b""
 
 
 def test_nobody_learns_the_password_and_the_token_goes_nowhere(by_looks: Gateway, server: Server) -> None:

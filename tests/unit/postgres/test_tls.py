@@ -9,7 +9,7 @@ import pytest
 from extproc.credential.base import CertificateCredential
 from extproc.errors import Refusal
 from extproc.model import TlsFiles
-from extproc.postgres.tls import ServerTls, client_context
+from extproc.postgres.tls import ClientTls, ServerTls, client_context
 from tests.integration.certificates import Authority
 from tests.unit.postgres.playbook import RESOURCE
 
@@ -64,3 +64,20 @@ def test_the_gateways_own_certificate(files: TlsFiles, tmp_path: Path) -> None:
     with pytest.raises(Refusal) as refused:
         client_context(RESOURCE, replace(own, key=tmp_path / "none"))
     assert refused.value.code.name == "credential_unavailable"
+
+
+def test_a_context_is_made_again_when_a_file_was_written_anew(files: TlsFiles) -> None:
+    tls = ClientTls(replace(RESOURCE, upstream_ca=files.client_ca))
+    before = tls.context(None)
+    assert tls.context(None) is before
+    Path(files.client_ca).write_bytes(Authority().pem)
+    after = tls.context(None)
+    assert after is not before
+    own = CertificateCredential("ci", Path(files.certificate), Path(files.key), (1,))
+    with_own = tls.context(own)
+    assert tls.context(own) is with_own
+    assert tls.context(None) is after
+    assert tls.context(replace(own, stamp=(2,))) is not with_own
+    Path(files.client_ca).unlink()
+    with pytest.raises(OSError):  # noqa: PT011
+        tls.context(None)

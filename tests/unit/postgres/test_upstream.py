@@ -14,6 +14,7 @@ from extproc.model import PostgresResource
 from extproc.postgres.catalogs import Catalogs
 from extproc.postgres.events import Connect
 from extproc.postgres.settings import PINNED
+from extproc.postgres.tls import ClientTls
 from extproc.postgres.upstream import DatabaseConnection, Key, new_key, worker_of
 from extproc.postgres.wire import startup
 from tests.unit.postgres.backendmessages import message
@@ -87,7 +88,7 @@ async def served(tmp_path: Path, **options: Any) -> AsyncIterator[tuple[Database
         upstream_auth="password", read_only=True, search_path=("app", 'odd"one'),
     )  # fmt: skip
     server = await asyncio.start_unix_server(database.serve, tmp_path / ".s.PGSQL.5432")
-    connection = DatabaseConnection(resource, Logins(), Catalogs(), OWN)
+    connection = DatabaseConnection(resource, Logins(), ClientTls(resource), Catalogs(), OWN)
     async with server:
         yield database, connection
         connection.channel.abort()
