@@ -186,7 +186,7 @@ def draw(block: Block, closed: Mapping[str, JSON], statement: str = "") -> Itera
 
 
 def _result(result: Result, closed: Mapping[str, JSON]) -> Iterator[Line]:
-    yield from _indented(result.copy)
+    yield from _indented(bytes(result.copy))
     if result.copied < result.sent:
         yield _note(f"{result.copied} of {result.sent} lines are shown; --rows shows more")
     drawn_as_table = bool(result.columns or result.rows)

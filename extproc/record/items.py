@@ -122,7 +122,7 @@ class Result:
     rows: list[tuple[str | None, ...]] = field(default_factory=list)
     count: int = 0
     command: str = ""
-    copy: bytes = b""
+    copy: bytearray = field(default_factory=bytearray)
     copied: int = 0
     sent: int = 0
 
@@ -147,7 +147,7 @@ class Result:
             "columns": [column.name for column in self.columns],
             "rows": [list(row) for row in self.rows],
             "command": self.command,
-            "copy": text_or_base64(self.copy) if self.copy else None,
+            "copy": text_or_base64(bytes(self.copy)) if self.copy else None,
         }
 
 
