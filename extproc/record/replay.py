@@ -54,7 +54,6 @@ class Exchange:
     holds: list[dict[str, JSON]] = field(default_factory=list)
     released: bool = False
     refused: dict[str, JSON] = field(default_factory=dict)
-    response: dict[str, JSON] = field(default_factory=dict)  # the last of `heads`
     heads: list[dict[str, JSON]] = field(default_factory=list)
     closed: dict[str, JSON] = field(default_factory=dict)
     request_body: Body | None = None
@@ -65,6 +64,11 @@ class Exchange:
     def summary(self) -> str:
         """The request line."""
         return str(self.attempt.get("summary") or self.refused.get("summary") or "")
+
+    @property
+    def response(self) -> dict[str, JSON]:
+        """The last of `heads`."""
+        return self.heads[-1] if self.heads else {}
 
     @property
     def outcome(self) -> str:
@@ -154,7 +158,6 @@ def _take(exchange: Exchange, event: Event) -> None:
         case "request.refused":
             exchange.refused = payload
         case "response.head":
-            exchange.response = payload
             exchange.heads.append(payload)
         case "exchange.closed":
             exchange.closed = payload
