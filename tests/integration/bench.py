@@ -21,13 +21,12 @@ from extproc.envoyconf.render import render
 from extproc.http.events import BodyArrived, Direction, Event, HeadersArrived, TrailersArrived
 from extproc.http.exchange import Exchange, Steps
 from extproc.pipeline import Services
-from extproc.redact.text import mask
 from extproc.run import envoy
 from extproc.server.grpc_aio import GrpcTransport
 from extproc.waits import NextEvent, Wait
 from tests.integration.gateway import free_port
 from tests.integration.upstream import Upstream
-from tests.unit.playbook import RESOURCE, MemoryRecorder, Meter, Policy, Sessions, Vault, Verifier
+from tests.unit.playbook import RESOURCE, Policy, services
 
 PHASES: dict[str, tuple[Direction, type]] = {
     "request headers": (Direction.REQUEST, HeadersArrived),
@@ -155,20 +154,7 @@ class Bench:
         assert ready.wait(10)
 
     def _exchange(self) -> Exchange:
-        return self.make(
-            Services(
-                verifier=Verifier(),
-                engine=self.policy,
-                recorder=MemoryRecorder(),
-                sessions=Sessions(),
-                credentials=Vault(),
-                meter=Meter(),
-                mask=mask,
-                leave_approval=lambda _: None,
-                clock=time.time,
-                mask_key=b"k" * 32,
-            )
-        )
+        return self.make(services(self.policy, clock=time.time))
 
 
 async def perform(wait: Wait) -> object:

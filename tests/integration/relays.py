@@ -17,13 +17,11 @@ from extproc.credential.base import PasswordCredential
 from extproc.errors import Refusal
 from extproc.identity.base import PeerCertificate, Proof
 from extproc.model import Identity, PostgresResource, TlsFiles
-from extproc.pipeline import Services
 from extproc.postgres import proxy
 from extproc.postgres.relay import Limits, PostgresRelay
-from extproc.redact.text import mask
 from tests.integration.certificates import Authority
 from tests.integration.postgres import DATABASE, PASSWORDS, Server
-from tests.unit.playbook import JOB, Desk, MemoryRecorder, Meter, Policy, Sessions, Vault
+from tests.unit.playbook import JOB, Desk, MemoryRecorder, Meter, Policy, services
 
 ADDRESSES = bytes([192, 0, 2, 7, 10, 0, 0, 1]) + (5555).to_bytes(2, "big") + (5432).to_bytes(2, "big")
 Connection = psycopg.AsyncConnection[Any]
@@ -63,21 +61,12 @@ class Relays:
 
     def __post_init__(self) -> None:
         self.recorder, self.meter, self.verifier = MemoryRecorder(), Meter(), Verifier()
-        services = Services(
-            verifier=self.verifier,
-            engine=self.policy,
-            recorder=self.recorder,
-            sessions=Sessions(),
-            credentials=Vault(),
-            meter=self.meter,
-            mask=mask,
-            leave_approval=lambda _approval: None,
-            clock=time.time,
-            mask_key=b"k" * 32,
+        with_real_time = services(
+            self.policy, verifier=self.verifier, recorder=self.recorder, meter=self.meter, clock=time.time
         )
         self.relays = [
             PostgresRelay(
-                self.resource, services, self._perform, Logins(), worker=worker, socket_of=self.socket_of,
+                self.resource, with_real_time, self._perform, Logins(), worker=worker, socket_of=self.socket_of,
                 limits=Limits(1 << 20, 64 << 20),
             )
             for worker in (0, 1)

@@ -193,6 +193,22 @@ class Desk:
         raise AssertionError(wait)
 
 
+def services(engine: Policy, **other: Any) -> Services:
+    """What is decided with in tests; `other` is what differs."""
+    usual = {
+        "verifier": Verifier(),
+        "recorder": MemoryRecorder(),
+        "sessions": Sessions(),
+        "credentials": Vault(),
+        "meter": Meter(),
+        "mask": mask,
+        "leave_approval": lambda _approval: None,
+        "clock": lambda: NOW,
+        "mask_key": b"k" * 32,
+    }
+    return Services(engine=engine, **{**usual, **other})
+
+
 class Play:
     """One exchange under test."""
 
@@ -203,20 +219,15 @@ class Play:
         self.desk = desk or Desk()
         self.left: list[str] = []
         self.sessions = Sessions()
-        self.services = services = Services(
-            verifier=Verifier(),
-            engine=self.policy,
+        self.services = services(
+            self.policy,
             recorder=self.recorder,
             sessions=self.sessions,
-            credentials=Vault(),
             meter=self.meter,
-            mask=mask,
             leave_approval=self.left.append,
-            clock=lambda: NOW,
-            mask_key=b"k" * 32,
             body_cap=1000,
         )
-        self.exchange = Exchange("x-1", services, {resource.name: resource}.get, "http://control")
+        self.exchange = Exchange("x-1", self.services, {resource.name: resource}.get, "http://control")
         self.steps = self.exchange.run()
         assert isinstance(next(self.steps), NextEvent)
 

@@ -15,6 +15,7 @@ from tests.unit.postgres.talking import (
     EMPTY,
     NO_DATA,
     PARSED,
+    SSN,
     SUSPENDED,
     Column,
     Heard,
@@ -29,7 +30,6 @@ from tests.unit.postgres.talking import (
     rows,
 )
 
-SSN = "078-05-1120"
 ID, BOTH = of("customers", "id"), of("customers", "id", "ssn")
 IN, OUT = "COPY orders (note) FROM STDIN", "COPY customers (id, ssn) TO STDOUT"
 RESULTS: dict[str, tuple[list[Column], list[list[str | None]]]] = {

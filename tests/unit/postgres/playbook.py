@@ -12,13 +12,12 @@ once; the database's catalog is the small shop of the tests of the analysis.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from extproc.errors import Refusal
 from extproc.identity.base import Proof
-from extproc.model import JSON, Identity, PostgresResource
-from extproc.pipeline import Services
+from extproc.model import JSON, Approval, Identity, PostgresResource
 from extproc.postgres.events import (
     CancelServer,
     ClientSent,
@@ -36,9 +35,8 @@ from extproc.postgres.events import (
 )
 from extproc.postgres.reading import Reading
 from extproc.postgres.session import Connection
-from extproc.redact.text import mask
 from extproc.waits import Wait
-from tests.unit.playbook import JOB, NOW, Desk, MemoryRecorder, Meter, Policy, Sessions, Vault, Verifier
+from tests.unit.playbook import JOB, NOW, Desk, MemoryRecorder, Meter, Policy, Sessions, Verifier, services
 from tests.unit.postgres.sql.shop import shop
 from tests.unit.postgres.talking import PARSED, SYNC, Heard, heard, parse, password, ready
 
@@ -46,6 +44,9 @@ RESOURCE = PostgresResource("shop", "postgres", "shop.internal:5432", credential
 HELLO = Hello((3, 0), {"user": "job", "database": "shop"}, "192.0.2.7:5555")
 PARAMETERS = {"server_version": "18.6", "client_encoding": "UTF8", "standard_conforming_strings": "on"}
 ALLOW = {"action": "allow"}
+DENY = {"action": "deny", "reason": "not on a Friday", "rule": "fridays"}
+HOLD = {"action": "hold", "reason": "ask first", "hold": {"approvers": ["dba"]}}
+MASK = {"action": "allow", "redact": [{"columns": ["ssn"]}]}
 READING = Reading(shop())  # analyses are the same for all plays
 
 
@@ -58,6 +59,10 @@ def server(*messages: bytes) -> ServerSent:
 
 
 GONE = ServerClosed()
+
+
+def approved(approval: Approval) -> Approval:
+    return Approval(approval.id, "approved", approval.request, approval.expires_at, decided_by=("dba",))
 
 
 class ExpiringVerifier(Verifier):
@@ -149,19 +154,15 @@ class Play:
         self.left: list[str] = []
         self.deadlines: list[float | None] = []
         self._exchanges = 0
-        self.services = Services(
-            verifier=ExpiringVerifier(),
-            engine=self.policy,
-            recorder=self.recorder,
-            sessions=self.sessions,
-            credentials=Vault(),
-            meter=self.meter,
-            mask=mask,
-            leave_approval=self.left.append,
-            clock=lambda: self.now,
-            mask_key=b"k" * 32,
-        )
-        self.services = replace(self.services, **self.options)
+        usual = {
+            "verifier": ExpiringVerifier(),
+            "recorder": self.recorder,
+            "sessions": self.sessions,
+            "meter": self.meter,
+            "leave_approval": self.left.append,
+            "clock": lambda: self.now,
+        }
+        self.services = services(self.policy, **{**usual, **self.options})
         self.connection = Connection(
             "c-1",
             self.resource,

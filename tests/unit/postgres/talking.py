@@ -10,6 +10,7 @@ from tests.unit.postgres.backendmessages import message, row
 from tests.unit.postgres.sql.shop import shop
 
 Value = bytes | str | None
+SSN = "078-05-1120"  # of whoever is asked for
 
 # --- what a client sends
 

@@ -13,6 +13,7 @@ from extproc.record.bodies import BACKEND
 from tests.unit.postgres.backendmessages import message
 from tests.unit.postgres.playbook import RESOURCE, Play, client, logged_in, server
 from tests.unit.postgres.talking import (
+    SSN,
     Column,
     complete,
     description,
@@ -28,7 +29,6 @@ from tests.unit.postgres.talking import (
 
 TEXT = "SELECT id, ssn FROM customers"
 COLUMNS = of("customers", "id", "ssn")
-SSN = "078-05-1120"
 
 
 def asked(text: str = TEXT, *answers: dict[str, Any], **options: Any) -> Play:

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from extproc.postgres.events import Side
 from tests.unit.playbook import Policy
 from tests.unit.postgres.backendmessages import message
-from tests.unit.postgres.fakeserver import FAILING, IN, OUT, RESULTS, SSN, TRANSACTIONS, FakeServer
+from tests.unit.postgres.fakeserver import FAILING, IN, OUT, RESULTS, TRANSACTIONS, FakeServer
 from tests.unit.postgres.playbook import Play, Said, client, server
 from tests.unit.postgres.talking import (
     COPY_DONE,
     FLUSH,
+    SSN,
     SYNC,
     TERMINATE,
     Heard,

@@ -5,7 +5,17 @@ import pytest
 from extproc.errors import Refusal
 from tests.unit.playbook import Desk
 from tests.unit.postgres.backendmessages import message
-from tests.unit.postgres.playbook import ALLOW, client, logged_in, names_of, prepared, server
+from tests.unit.postgres.playbook import (
+    ALLOW,
+    DENY,
+    HOLD,
+    approved,
+    client,
+    logged_in,
+    names_of,
+    prepared,
+    server,
+)
 from tests.unit.postgres.talking import (
     BOUND,
     CLOSED,
@@ -25,10 +35,7 @@ from tests.unit.postgres.talking import (
     ready,
     result,
 )
-from tests.unit.postgres.test_simple import DENY, HOLD, approved
 
-MASK = {"action": "allow", "redact": [{"columns": ["ssn"]}]}
-SSN = "078-05-1120"
 ID = of("customers", "id")
 
 

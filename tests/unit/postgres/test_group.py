@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from extproc.postgres.reading import Reading
-from tests.unit.postgres.playbook import ALLOW, Play, client, logged_in, names_of, prepared, server
+from tests.unit.postgres.playbook import ALLOW, DENY, MASK, Play, client, logged_in, names_of, prepared, server
 from tests.unit.postgres.sql.shop import TEXT, shop, table
 from tests.unit.postgres.talking import (
     BOUND,
@@ -14,6 +14,7 @@ from tests.unit.postgres.talking import (
     FLUSH,
     NO_DATA,
     PARSED,
+    SSN,
     SUSPENDED,
     SYNC,
     bind,
@@ -31,10 +32,7 @@ from tests.unit.postgres.talking import (
     result,
     rows,
 )
-from tests.unit.postgres.test_simple import DENY
 
-MASK = {"action": "allow", "redact": [{"columns": ["ssn"]}]}
-SSN = "078-05-1120"
 ID = of("customers", "id")
 
 

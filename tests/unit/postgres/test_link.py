@@ -9,6 +9,7 @@ from extproc.postgres.link import Link, ServerGone
 from tests.unit.postgres.backendmessages import message
 from tests.unit.postgres.playbook import GONE, client, server
 from tests.unit.postgres.talking import (
+    SSN,
     Heard,
     complete,
     copying,
@@ -23,7 +24,6 @@ from tests.unit.postgres.talking import (
     rows,
 )
 
-SSN = "078-05-1120"
 IDLE_ONLY = {
     "a row": rows(["1"]),
     "a description": description(["a"]),

@@ -9,11 +9,12 @@ from extproc.errors import Refusal
 from extproc.postgres.events import ReadCatalog
 from extproc.waits import Durable
 from tests.unit.postgres.backendmessages import message
-from tests.unit.postgres.playbook import ALLOW, GONE, Play, client, logged_in, server
+from tests.unit.postgres.playbook import ALLOW, GONE, MASK, Play, client, logged_in, server
 from tests.unit.postgres.talking import (
     BOUND,
     COPIED,
     PARSED,
+    SSN,
     SYNC,
     bind,
     complete,
@@ -30,8 +31,6 @@ from tests.unit.postgres.talking import (
     rows,
 )
 
-MASK = {"action": "allow", "redact": [{"columns": ["ssn"]}]}
-SSN = "078-05-1120"
 TEXT = "SELECT id, ssn FROM customers"
 COLUMNS = of("customers", "id", "ssn")
 

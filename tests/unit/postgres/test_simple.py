@@ -11,9 +11,10 @@ from extproc.postgres.events import ReadCatalog
 from extproc.waits import Durable, UseApproval
 from tests.unit.playbook import Desk
 from tests.unit.postgres.backendmessages import message
-from tests.unit.postgres.playbook import ALLOW, client, logged_in, server
+from tests.unit.postgres.playbook import ALLOW, DENY, HOLD, MASK, approved, client, logged_in, server
 from tests.unit.postgres.talking import (
     EMPTY,
+    SSN,
     bind,
     complete,
     description,
@@ -28,15 +29,6 @@ from tests.unit.postgres.talking import (
     result,
     rows,
 )
-
-DENY = {"action": "deny", "reason": "not on a Friday", "rule": "fridays"}
-HOLD = {"action": "hold", "reason": "ask first", "hold": {"approvers": ["dba"]}}
-MASK = {"action": "allow", "redact": [{"columns": ["ssn"]}]}
-SSN = "078-05-1120"
-
-
-def approved(approval: Approval) -> Approval:
-    return Approval(approval.id, "approved", approval.request, approval.expires_at, decided_by=("dba",))
 
 
 def test_a_statement_is_decided_then_sent_as_it_is() -> None:
