@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -17,7 +17,7 @@ from extproc.postgres.notices import mask_fields
 from extproc.postgres.plan import Field
 from extproc.postgres.rows import DATA_ROW, RowMask
 from extproc.postgres.sql.model import CopyShape
-from extproc.postgres.values import TEXT, type_info
+from extproc.postgres.values import TEXT, TypeInfo, type_info
 from extproc.postgres.wire import ProtocolViolation, message
 from extproc.redact.detectors import ALL, mask_text
 
@@ -78,13 +78,8 @@ class _Lines:
 def row_filter(
     planned: Planned, fields: Sequence[Field], rules: Sequence[MaskRule], catalog: Catalog, key: bytes
 ) -> DataRows:
-    columns = tuple(
-        MaskColumn(
-            one[0] if one else field.name, type_info(field.type, catalog.types), int(field.binary), one and one[1]
-        )
-        for one, field in zip(planned, fields, strict=True)
-    )
-    return DataRows(RowMask(MaskPlan(columns, _detect(rules), key)))
+    plan = _plan(planned, fields, rules, key, lambda field: type_info(field.type, catalog.types))
+    return DataRows(RowMask(plan))
 
 
 def copy_filter(
@@ -101,14 +96,22 @@ def copy_filter(
 
     Raises `Refusal("response_unmaskable")` for a shape that is not understood, where anything is to be masked.
     """
+    plan = _plan(planned, fields, rules, key, lambda field: type_info(field.type, types) if field.type else TEXT)
+    return _Lines(CopyMask(shape or CopyShape("out", understood=False), plan))
+
+
+def _plan(
+    planned: Planned,
+    fields: Sequence[Field],
+    rules: Sequence[MaskRule],
+    key: bytes,
+    info_of: Callable[[Field], TypeInfo],
+) -> MaskPlan:
     columns = tuple(
-        MaskColumn(
-            one[0] if one else field.name, type_info(field.type, types) if field.type else TEXT, 0, one and one[1]
-        )
+        MaskColumn(one[0] if one else field.name, info_of(field), int(field.binary), one and one[1])
         for one, field in zip(planned, fields, strict=True)
     )
-    plan = MaskPlan(columns, _detect(rules), key)
-    return _Lines(CopyMask(shape or CopyShape("out", understood=False), plan))
+    return MaskPlan(columns, _detect(rules), key)
 
 
 def _detect(rules: Sequence[MaskRule]) -> dict[Strategy, list[str]]:
