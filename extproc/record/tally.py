@@ -8,6 +8,7 @@ To write for each request and each answer is a third of what a statement over a 
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -42,7 +43,7 @@ class Tally:
         self._exact = exact
         # By the very object that the verifier remembers, kept here so that nobody else gets its place.
         self._known: dict[tuple[int, str], tuple[Identity, Session]] = {}
-        self._behind: dict[str, _Behind] = {}
+        self._behind: defaultdict[str, _Behind] = defaultdict(_Behind)  # by the session's key
         self._timer: asyncio.TimerHandle | None = None
 
     def open(self, identity: Identity, resource: Resource, now: float) -> Session:
@@ -54,7 +55,7 @@ class Tally:
                 self._known[id(identity), resource.name] = (identity, session)
             return session
         session = known[1]
-        behind = self._behind_of(session)
+        behind = self._behind[session.key]
         behind.requests, behind.seen = behind.requests + 1, max(now, behind.seen)
         return Session(
             session.id,
@@ -83,7 +84,7 @@ class Tally:
         if self._exact() or not self._arm():
             self.reserve(session, size=size, rows=rows)
             return
-        behind = self._behind_of(session)
+        behind = self._behind[session.key]
         behind.size, behind.rows = behind.size + size, behind.rows + rows
 
     def flush(self) -> None:
@@ -102,12 +103,6 @@ class Tally:
             self._timer.cancel()
         self.flush()
         self._book.close()
-
-    def _behind_of(self, session: Session) -> _Behind:
-        behind = self._behind.get(session.key)
-        if behind is None:
-            behind = self._behind[session.key] = _Behind()
-        return behind
 
     def _arm(self) -> bool:
         """Whether what is counted now will be written."""
