@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 import click
 import httpx
 
+from extproc import hosts
 from extproc.cli.show import visible
 from extproc.config import load
 
@@ -102,7 +102,4 @@ def read_token(token_file: Path | None) -> str:
 def is_loopback(url: str) -> bool:
     """No proxy of the environment stands between us and this very machine."""
     host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+    return hosts.is_loopback(host) or host.endswith(".localhost")

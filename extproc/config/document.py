@@ -9,7 +9,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from extproc.config.credentials import FOR, CredentialSection
-from extproc.config.fields import Address, Name, Section, is_loopback, unique
+from extproc.config.fields import Address, Name, Section, unique
 from extproc.config.file import Node, parse, where
 from extproc.config.resources import KINDS, HttpSection, PostgresSection, ResourceSection
 from extproc.config.sections import (
@@ -22,6 +22,7 @@ from extproc.config.sections import (
     Timeouts,
 )
 from extproc.errors import ConfigError
+from extproc.hosts import is_loopback
 
 # Characters. A socket's path is at most 107 bytes long (unix(7)); Envoy fails late and obscurely where it is longer.
 LONGEST_STATE_DIR: Final = 80

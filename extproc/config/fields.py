@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -11,6 +10,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from extproc.hosts import is_ip
 from extproc.identity.subjects import is_subject
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -28,14 +28,6 @@ class Section(BaseModel):
     """What every part of the file is: no unknown fields, no values of another type, nothing that changes later."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine comes to `host`, or is reached by it."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _name(value: str) -> str:
@@ -131,7 +123,7 @@ def database(url: str) -> Database:
         raise ValueError(_UPSTREAM)
     _identifier(name)
     if host:
-        if given or not (_HOST.fullmatch(host) or _is_ip(host)) or port == 0:
+        if given or not (_HOST.fullmatch(host) or is_ip(host)) or port == 0:
             raise ValueError(_UPSTREAM)
         return Database(host, "", port or 5432, name)
     return _by_socket(dict(given), name, whole=len(given) == len(dict(given)) and not parts.netloc)
@@ -149,14 +141,6 @@ def _by_socket(given: dict[str, str], name: str, *, whole: bool) -> Database:
     if len(str(PurePosixPath(folder) / f".s.PGSQL.{port}").encode()) > SOCKET_PATH:
         raise ValueError(f"expected a socket whose path is at most {SOCKET_PATH} bytes long")
     return Database("", folder, int(port), name)
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _database(value: str) -> str:

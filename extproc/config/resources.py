@@ -21,9 +21,9 @@ from extproc.config.fields import (
     Subject,
     Text,
     database,
-    is_loopback,
     unique,
 )
+from extproc.hosts import is_loopback
 from extproc.model import HttpResource, PostgresResource, Role, TlsFiles, UpstreamAuth, UpstreamTls
 
 # Said at login by the gateway itself, or by nobody: what a statement means, who asks, what may be written.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from extproc.config import Config, HttpSection
 from extproc.envoyconf import api
+from extproc.hosts import is_ip
 
 WORKERS = "extproc_workers"  # no space: the name becomes the :authority of the gRPC streams
 # Debian's and Alpine's, then Fedora's: Envoy needs a file.
@@ -45,7 +45,7 @@ def upstream(resource: HttpSection) -> api.cluster.Cluster:
     address = api.socket_address(f"{host}:{url.port or (443 if secure else 80)}")
     return api.cluster.Cluster(
         name=cluster_of(resource),
-        type=api.cluster.ClusterDiscoveryType.STATIC if _is_ip(host) else api.cluster.ClusterDiscoveryType.STRICT_DNS,
+        type=api.cluster.ClusterDiscoveryType.STATIC if is_ip(host) else api.cluster.ClusterDiscoveryType.STRICT_DNS,
         connect_timeout=api.seconds(5),
         load_assignment=assignment(cluster_of(resource), [address]),
         typed_extension_protocol_options=_protocol(
@@ -119,21 +119,13 @@ def _tls(host: str) -> api.core.TransportSocket:
     ca_file = next((file for file in _CA_FILES if Path(file).exists()), _CA_FILES[0])
     kind = api.tls.SubjectAltNameMatcherSanType
     name = api.tls.SubjectAltNameMatcher(
-        san_type=kind.IP_ADDRESS if _is_ip(host) else kind.DNS, matcher=api.matcher.StringMatcher(exact=host)
+        san_type=kind.IP_ADDRESS if is_ip(host) else kind.DNS, matcher=api.matcher.StringMatcher(exact=host)
     )
     validation = api.tls.CertificateValidationContext(
         trusted_ca=api.core.DataSource(filename=ca_file), match_typed_subject_alt_names=[name]
     )
     context = api.tls.UpstreamTlsContext(
-        sni="" if _is_ip(host) else host,
+        sni="" if is_ip(host) else host,
         common_tls_context=api.tls.CommonTlsContext(validation_context=validation, alpn_protocols=["http/1.1"]),
     )
     return api.core.TransportSocket(name="envoy.transport_sockets.tls", typed_config=api.Any.pack(context))
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import time
 from typing import Any, Final
@@ -13,6 +12,7 @@ import httpx
 import orjson
 
 from extproc.errors import Refusal
+from extproc.hosts import is_loopback
 from extproc.identity.oidc import DEVELOPMENT_CLAIM, OidcVerifier
 
 _TIMEOUT: Final = 5.0  # seconds for one step: connecting, a piece of an answer
@@ -120,7 +120,4 @@ def _trusted(url: str, *, development: bool) -> bool:
         return bool(parts.hostname)
     if parts.scheme != "http" or not parts.hostname or not development:
         return False
-    try:
-        return ipaddress.ip_address(parts.hostname).is_loopback
-    except ValueError:
-        return parts.hostname == "localhost"
+    return is_loopback(parts.hostname)

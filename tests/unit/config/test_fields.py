@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from extproc.config.fields import Database, database, is_loopback
+from extproc.config.fields import Database, database
 
 
 @pytest.mark.parametrize(
@@ -76,22 +76,3 @@ def test_the_longest_path_of_a_socket() -> None:
     assert database(f"postgres:///shop?host={folder}").socket_dir == folder
     with pytest.raises(ValueError, match="107 bytes"):
         database(f"postgres:///shop?host={folder}x")
-
-
-@pytest.mark.parametrize(
-    ("host", "loopback"),
-    [
-        ("127.0.0.1", True),
-        ("127.9.9.9", True),
-        ("[::1]", True),
-        ("localhost", True),
-        ("0.0.0.0", False),
-        ("[::]", False),
-        ("10.0.0.1", False),
-        ("localhost.acme.test", False),
-        ("127.0.0.1.acme.test", False),
-        ("", False),
-    ],
-)
-def test_what_stays_on_this_machine(host: str, loopback: bool) -> None:
-    assert is_loopback(host) is loopback
