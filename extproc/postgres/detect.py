@@ -14,9 +14,8 @@ from extproc.postgres.values import JSONB_VERSION, TypeInfo, masked
 from extproc.redact import checks
 from extproc.redact.detectors import CONTEXT, Hit, search_for
 from extproc.redact.escapes import JsonUnescape, escape
-from extproc.redact.strategies import MASK, replacement
+from extproc.redact.strategies import BY_SECRECY, MASK, least, replacement
 
-BY_SECRECY: Final[tuple[Strategy, ...]] = ("drop", "mask", "token", "hash", "partial")
 _SHIFT: Final = len(CONTEXT)
 _CARD_LEAST: Final = 10**12  # a card number has 13 to 19 digits
 _CARD_MOST: Final = 10**19
@@ -156,7 +155,7 @@ class Detection:
 
     def _least(self, hits: list[Hit]) -> Strategy:
         """The strategy for a value that is masked whole."""
-        return min((self._strategies[hit.detector.name] for hit in hits), key=BY_SECRECY.index)
+        return least(self._strategies[hit.detector.name] for hit in hits)
 
 
 def may_be_card(value: bytes, info: TypeInfo) -> bool:

@@ -9,8 +9,8 @@ from typing import Final
 from extproc.errors import Refusal
 from extproc.model import MaskRule, Strategy
 from extproc.postgres.sql.model import ColumnUse, Origin, OutputColumn
+from extproc.redact.strategies import least
 
-_BY_SECRECY: Final[tuple[Strategy, ...]] = ("drop", "mask", "token", "hash", "partial")
 _SHAPES: Final[frozenset[Strategy]] = frozenset({"partial", "hash", "token"})  # they show something of the value
 
 OriginsOf = Callable[[int, int], frozenset[Origin] | None]
@@ -42,7 +42,7 @@ class ColumnRules:
     def _add(self, name: str, strategy: Strategy, uses: frozenset[str]) -> None:
         known = self._rules.get(name)
         if known is not None:
-            strategy, uses = min(strategy, known[0], key=_BY_SECRECY.index), uses & known[1]
+            strategy, uses = least((strategy, known[0])), uses & known[1]
         self._rules[name] = (strategy, uses)
 
     def __bool__(self) -> bool:
@@ -55,8 +55,7 @@ class ColumnRules:
         found = [rule for name in (qualified, short, column.lower()) if (rule := self._rules.get(name)) is not None]
         if not found:
             return None
-        strategy = min((one for one, _ in found), key=_BY_SECRECY.index)
-        return strategy, frozenset.intersection(*(uses for _, uses in found))
+        return least(one for one, _ in found), frozenset.intersection(*(uses for _, uses in found))
 
     def named(self, name: str) -> Strategy | None:
         """What is said of whatever has this name."""
@@ -106,9 +105,9 @@ def _strategy(
     named = rules.named(field.name)
     if not found:
         return (field.name, named) if named else None
-    strategy = min((one for _, one in found), key=_BY_SECRECY.index)
+    strategy = least(one for _, one in found)
     if named:
-        strategy = min(strategy, named, key=_BY_SECRECY.index)
+        strategy = least((strategy, named))
     # A part of what was computed from a value may be the value.
     if not column.direct and strategy in _SHAPES:
         strategy = "mask"

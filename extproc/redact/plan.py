@@ -10,9 +10,9 @@ from extproc.model import MaskRule, Strategy
 from extproc.redact.base import ByteFilter
 from extproc.redact.columns import CsvColumnFilter
 from extproc.redact.fields import JsonFieldFilter
+from extproc.redact.strategies import BY_SECRECY, least
 from extproc.redact.stream import DetectorFilter
 
-_BY_SECRECY: Final[tuple[Strategy, ...]] = ("drop", "mask", "token", "hash", "partial")
 _JSON: Final = frozenset({
     b"application/json", b"text/json", b"application/x-ndjson", b"application/ndjson", b"application/jsonl",
     b"application/x-jsonlines", b"application/json-lines", b"application/json-seq",
@@ -101,10 +101,10 @@ def _by_strategy(
     chosen: dict[str, Strategy] = {}
     for rule in rules:
         for name in names_of(rule):
-            chosen[name] = min(rule.strategy, chosen.get(name, rule.strategy), key=_BY_SECRECY.index)
+            chosen[name] = least((rule.strategy, chosen.get(name, rule.strategy)))
     return {
         strategy: names
-        for strategy in _BY_SECRECY
+        for strategy in BY_SECRECY
         if (names := tuple(name for name, wanted in chosen.items() if wanted == strategy))
     }
 

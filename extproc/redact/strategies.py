@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Iterable
 from typing import Final
 
 from extproc.model import Strategy
 
 MASK: Final = b"****"
+BY_SECRECY: Final[tuple[Strategy, ...]] = ("drop", "mask", "token", "hash", "partial")  # what shows least is first
 VALUE_CAP: Final = 16 * 1024  # bytes of a value that are kept for partial, hash and token; a longer one is masked
 
 _ALNUM: Final = bytes(c for c in range(128) if chr(c).isalnum())
@@ -33,6 +35,11 @@ def replacement(strategy: Strategy, value: bytes, key: bytes) -> bytes:
     if strategy == "hash":
         return _keyed(b"hash\0", value, key)[:16]
     return b"tok_" + _keyed(b"token\0", value, key)[:20]
+
+
+def least(strategies: Iterable[Strategy]) -> Strategy:
+    """Of several for one value, the one that shows least of it."""
+    return min(strategies, key=BY_SECRECY.index)
 
 
 def _keyed(purpose: bytes, value: bytes, key: bytes) -> bytes:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from extproc.model import Strategy
-from extproc.redact.strategies import VALUE_CAP, replacement
+from extproc.redact.strategies import BY_SECRECY, VALUE_CAP, least, replacement
 
 KEY, OTHER = b"k" * 32, b"o" * 32
 CARD = b"4111-1111-1111-1234"
@@ -46,3 +47,11 @@ def test_every_replacement_is_safe_in_json_and_csv(value: bytes, strategy: Strat
 @pytest.mark.parametrize("strategy", ["partial", "hash", "token"])
 def test_a_value_too_long_to_keep_is_masked(strategy: Strategy) -> None:
     assert replacement(strategy, b"x" * (VALUE_CAP + 1), KEY) == b"****"
+
+
+def test_of_several_strategies_the_one_that_shows_least_is_taken() -> None:
+    for place, secret in enumerate(BY_SECRECY):
+        assert least(reversed(BY_SECRECY[place:])) == secret
+    assert set(BY_SECRECY) == set(get_args(Strategy))
+    assert least(("hash", "drop", "partial")) == "drop"
+    assert least(("partial", "mask")) == "mask"
