@@ -50,15 +50,7 @@ class TextFormat:
         """The raw fields of a line, given without its end. Raises `Refusal("response_malformed")`."""
         if self.special not in line:
             return line.split(self.delimiter)
-        fields, at = [], 0
-        while (found := self._field.match(line, at)) is not None:
-            fields.append(found[0])
-            at = found.end() + 1
-            if at > len(line):
-                return fields
-            if line[at - 1 : at] != self.delimiter:
-                break
-        raise malformed()
+        return _one_by_one(line, self._field, self.delimiter)
 
     def verbatim(self, raw: bytes) -> int:
         """Where the value begins in the raw field if it stands there as it is (`quotes` bytes around it), else -1."""
@@ -124,17 +116,9 @@ class CsvFormat:
         self._offset += len(data)
 
     def split(self, line: bytes) -> list[bytes]:
-        if self._quote not in line:
+        if self.special not in line:
             return line.split(self.delimiter)
-        fields, at = [], 0
-        while (found := self._field.match(line, at)) is not None:
-            fields.append(found[0])
-            at = found.end() + 1
-            if at > len(line):
-                return fields
-            if line[at - 1 : at] != self.delimiter:
-                break
-        raise malformed()
+        return _one_by_one(line, self._field, self.delimiter)
 
     def verbatim(self, raw: bytes) -> int:
         if not raw.startswith(self._quote):
@@ -158,6 +142,19 @@ class CsvFormat:
         if self._escape != self._quote:
             value = value.replace(self._escape, self._escape * 2)
         return self._quote + value.replace(self._quote, self._escape + self._quote) + self._quote
+
+
+def _one_by_one(line: bytes, field: re.Pattern[bytes], delimiter: bytes) -> list[bytes]:
+    """The raw fields of a line in which not every delimiter parts two."""
+    fields, at = [], 0
+    while (found := field.match(line, at)) is not None:
+        fields.append(found[0])
+        at = found.end() + 1
+        if at > len(line):
+            return fields
+        if line[at - 1 : at] != delimiter:
+            break
+    raise malformed()
 
 
 def copy_format(shape: CopyShape) -> TextFormat | CsvFormat:
