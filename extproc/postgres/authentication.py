@@ -29,6 +29,7 @@ METHODS: Final[tuple[Method, ...]] = ("trust", "password", "md5", "scram-sha-256
 # Iterations of PBKDF2, 0.3 µs each: what a server asks for keeps the process busy. scramp refuses less than 4096.
 MAX_ITERATIONS: Final = 200_000
 OK, PASSWORD, MD5, SASL, SASL_CONTINUE, SASL_FINAL = 0, 3, 5, 10, 11, 12
+_PLAIN: Final[dict[int, Method]] = {OK: "trust", PASSWORD: "password", MD5: "md5"}
 _NOT_SPOKEN: Final = {2: "Kerberos", 6: "SCM credentials", 7: "GSSAPI", 8: "GSSAPI", 9: "SSPI"}
 _SCRAM, _PLUS = "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"
 
@@ -68,15 +69,10 @@ def method_of(asked: Request, channel: Channel) -> Method:
     """What the server asks for. Raises `LoginError` for what the gateway does not speak, by name."""
     if asked.code in _NOT_SPOKEN:
         raise LoginError("28000", f"The database asks for {_NOT_SPOKEN[asked.code]}, which the gateway does not speak")
-    match asked.code:
-        case 0:
-            return "trust"
-        case 3:
-            return "password"
-        case 5:
-            return "md5"
-        case 10:
-            return _scram_of(mechanisms(asked), channel)
+    if asked.code == SASL:
+        return _scram_of(mechanisms(asked), channel)
+    if asked.code in _PLAIN:
+        return _PLAIN[asked.code]
     raise violation("asked for an unknown way to authenticate")
 
 
