@@ -40,7 +40,6 @@ class TypeInfo:
 
 
 TEXT: Final = TypeInfo(25, "text")
-UNKNOWN: Final = TypeInfo(0, "opaque")
 
 _NUMBERS: Final = {20: bytes(8), 700: bytes(4), 701: bytes(8), 1700: bytes(8)}  # int8, float4, float8, numeric
 _TEXTS: Final = (

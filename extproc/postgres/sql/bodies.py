@@ -13,12 +13,12 @@ import postgast
 
 from extproc.postgres.catalog import Function
 from extproc.postgres.sql import limits, plpgsql
+from extproc.postgres.sql.builtins import EVENT_TRIGGER, TRIGGER, VOID
 from extproc.postgres.sql.declared import tokens_of
 from extproc.postgres.sql.model import SqlError
 from extproc.postgres.sql.parse import inner
 from extproc.postgres.sql.signature import Signature, signature_of
 
-_TRIGGER, _EVENT_TRIGGER, _VOID = 2279, 3838, 2278  # OIDs of pg_type
 # PostgreSQL documentation, "Trigger Functions".
 _OF_TRIGGERS: Final = (
     "new", "old", "tg_name", "tg_when", "tg_level", "tg_op", "tg_relid", "tg_relname", "tg_table_name",
@@ -70,7 +70,7 @@ def body_of_do(language: str, source: str) -> Body:
 def _signature(function: Function) -> tuple[Signature, tuple[str, ...]]:
     if not function.definition:
         hidden = function.most is not None and function.least < function.most
-        return Signature(result="void" if function.returns == _VOID else "record"), ("default arguments",) * hidden
+        return Signature(result="void" if function.returns == VOID else "record"), ("default arguments",) * hidden
     try:
         return signature_of(function.definition), ()
     except SqlError:
@@ -111,9 +111,9 @@ def _shapes(function: Function, signature: Signature) -> list[Signature]:
     What the body is parsed with. libpg_query knows no types but the built-in ones, and its trigger functions cannot be
     read, so that parameters stand in for what is not there. The text of the body is the same with each.
     """
-    if function.returns == _TRIGGER:
+    if function.returns == TRIGGER:
         return [Signature(tuple((name, "record") for name in _OF_TRIGGERS[:2]) + _texts(_OF_TRIGGERS[2:]), "record")]
-    if function.returns == _EVENT_TRIGGER:
+    if function.returns == EVENT_TRIGGER:
         return [Signature(_texts(_OF_EVENT_TRIGGERS), "void")]
     return [signature, signature.with_types("record"), signature.with_types("text")]
 

@@ -52,7 +52,9 @@ POLYMORPHIC: Final = frozenset(
 )  # "any", anyarray, anyelement … (pg_type.dat)
 RECORD: Final = 2249
 VOID: Final = 2278
-NO_RESULT: Final = frozenset({VOID, 2279, 3838})  # void, trigger, event_trigger
+TRIGGER: Final = 2279
+EVENT_TRIGGER: Final = 3838
+NO_RESULT: Final = frozenset({VOID, TRIGGER, EVENT_TRIGGER})
 TEXTS: Final = frozenset({25, 1043})  # text and varchar: a cast to them without a length shows the value as it is
 SYSTEM_COLUMNS: Final = {"ctid": -1, "xmin": -2, "cmin": -3, "xmax": -4, "cmax": -5, "tableoid": -6}  # sysattr.h
 SYSTEM_TYPES: Final = {-1: 27, -2: 28, -3: 29, -4: 28, -5: 29, -6: 26}  # tid, xid, cid, oid

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Final
 
 from extproc.postgres.catalog import Function
+from extproc.postgres.sql.builtins import BUILT_IN_SCHEMAS
 
-BUILT_IN: Final = frozenset({"pg_catalog", "information_schema"})
 # Volatile, and still: chance, time, sequences, locks by number, the session's own state. set_config is looked at as SET
 # is; what pg_notify sends is its argument.
 HARMLESS_VOLATILE: Final = frozenset({
@@ -93,7 +93,7 @@ def is_dynamic(name: str, volatility: str = "") -> bool:
     With "volatile" every one is that is not known to be harmless, so that new ones are. False for other schemas.
     """
     schema, _, function = name.partition(".")
-    if schema not in BUILT_IN:
+    if schema not in BUILT_IN_SCHEMAS:
         return False
     if function in HARMLESS_VOLATILE:
         return False
@@ -102,7 +102,7 @@ def is_dynamic(name: str, volatility: str = "") -> bool:
 
 def runs_unseen(function: Function) -> bool:
     """Whether a call does what neither a list nor a body shows: bodies in sql and plpgsql are for others to read."""
-    if function.schema in BUILT_IN and not function.extension:
+    if function.schema in BUILT_IN_SCHEMAS and not function.extension:
         return is_dynamic(function.qualified, function.volatility)
     if function.language in ("sql", "plpgsql"):
         return False

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _MOST_CATALOGS: Final = 64
 _MOST_CHILDREN: Final = 100
-_BASES: Final = frozenset("rpfmSct")
 _WITH_SYSTEM_COLUMNS: Final = frozenset("rpfmSt")
 
 
@@ -126,9 +125,6 @@ class Known:
         if relation.kind in _WITH_SYSTEM_COLUMNS:
             system = {name: _system_value(relation, name) for name in SYSTEM_COLUMNS}
         return Shape(relation, columns, indexed(columns), system, tuple(one.qualified for one in family))
-
-    def has_rows(self, relation: Relation) -> bool:
-        return relation.kind in _BASES
 
 
 def _origins(family: list[Relation], name: str) -> frozenset[Origin]:

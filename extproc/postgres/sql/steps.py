@@ -26,10 +26,6 @@ _ROWS: Final = frozenset({
     "select", "insert", "update", "delete", "merge", "copy", "explain", "fetch", "execute", "show", "call",
 })  # fmt: skip
 _TRANSACTION: Final = {"prepare_transaction": "prepare"}
-_TRANSACTIONS: Final = frozenset({
-    "begin", "commit", "rollback", "savepoint", "release", "rollback_to", "prepare_transaction", "commit_prepared",
-    "rollback_prepared",
-})  # fmt: skip
 _VAR_SET_VALUE, _VAR_SET_DEFAULT, _VAR_SET_CURRENT, _VAR_SET_MULTI, _VAR_RESET, _VAR_RESET_ALL = range(1, 7)
 _DISCARD: Final = {1: "all", 2: "plans", 3: "sequences", 4: "temp"}
 # What it means is read again after each statement, once a client has changed it.
