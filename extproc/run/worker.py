@@ -59,6 +59,7 @@ class Worker:
     def __init__(self, config: Config, index: int) -> None:
         self._config = config
         self._index = index
+        self._credentials = credentials(config)
         self._resources = {resource.name: resource.to_model(config.recording.level) for resource in config.http}
 
     async def serve(self) -> None:
@@ -125,7 +126,7 @@ class Worker:
             engine=engine,
             recorder=recorder,
             sessions=sessions,
-            credentials=credentials(config),
+            credentials=self._credentials,
             meter=meter,
             mask=mask,
             leave_approval=leave,
@@ -140,8 +141,8 @@ class Worker:
 
     def _relays(self, services: Services, performer: Performer) -> list[PostgresRelay]:
         """One for each database."""
-        places = [(place, one) for place, one in enumerate(self._config.resources) if one.kind == "postgres"]
-        if not places:
+        databases = self._config.postgres
+        if not databases:
             return []
         from extproc.postgres.relay import Limits, PostgresRelay  # noqa: PLC0415 - a parser that HTTP does not need
 
@@ -150,13 +151,13 @@ class Worker:
                 resource.to_model(self._config.recording.level),
                 services,
                 performer.perform,
-                credentials(self._config),
+                self._credentials,
                 worker=self._index,
                 socket_of=functools.partial(self._config.pg_socket_path, place),
                 limits=Limits(self._config.limits.statement, self._config.limits.row),
                 control_url=config_url(self._config),
             )
-            for place, resource in places
+            for place, resource in databases.items()
         ]
 
     def _exchanges(self, services: Services) -> Callable[[], Exchange]:
