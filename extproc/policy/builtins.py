@@ -29,17 +29,22 @@ def missing_builtins(modules: list[AST]) -> list[Call]:
     """Calls of functions that neither the policy defines nor the engine has."""
     missing = []
     known: dict[str, bool] = {}
-    for module in modules:
-        tree = module["ast"]
-        own = own_names(tree, module["source"]["contents"].encode())
-        for name, line in calls(tree):
-            if name.split(".")[0] in own:
-                continue
-            if name not in known:
-                known[name] = name not in _STUBS and _exists(name)
-            if not known[name]:
-                missing.append(Call(name, module["source"]["file"], line))
+    for call in builtin_calls(modules):
+        if call.name not in known:
+            known[call.name] = call.name not in _STUBS and _exists(call.name)
+        if not known[call.name]:
+            missing.append(call)
     return missing
+
+
+def builtin_calls(modules: list[AST]) -> Iterator[Call]:
+    """Calls of functions that the policy does not define itself."""
+    for module in modules:
+        tree, source = module["ast"], module["source"]
+        own = _own_names(tree, source["contents"].encode())
+        for name, line in _calls(tree):
+            if name.partition(".")[0] not in own:
+                yield Call(name, source["file"], line)
 
 
 def _exists(name: str) -> bool:
@@ -57,7 +62,7 @@ def package_of(module: AST) -> str:
     return _path(module["ast"]["package"]["refr"]) or ""
 
 
-def own_names(tree: AST, text: bytes) -> set[str]:
+def _own_names(tree: AST, text: bytes) -> set[str]:
     """What a module may call that is the policy's own: its rules, its imports, anything under `data`."""
     names = {"data", "input"}
     for rule in tree["rules"]:
@@ -80,7 +85,7 @@ def _heads(node: AST) -> Iterator[str]:
                 yield from _heads(value)
 
 
-def calls(node: AST) -> Iterator[tuple[str, int]]:
+def _calls(node: AST) -> Iterator[tuple[str, int]]:
     if isinstance(node, dict):
         call = node.get("Call")
         if isinstance(call, dict):
@@ -88,10 +93,10 @@ def calls(node: AST) -> Iterator[tuple[str, int]]:
             if name:
                 yield name, call["span"]["line"]
         for value in node.values():
-            yield from calls(value)
+            yield from _calls(value)
     elif isinstance(node, list):
         for value in node:
-            yield from calls(value)
+            yield from _calls(value)
 
 
 def _path(node: AST) -> str | None:

@@ -16,7 +16,7 @@ from typing import Final
 import regorus
 
 from extproc.errors import ConfigError, Refusal
-from extproc.policy.builtins import missing_builtins, package_of
+from extproc.policy.builtins import AST, missing_builtins, package_of
 from extproc.policy.purity import is_pure, reads
 from extproc.remembered import Remembered
 
@@ -43,11 +43,12 @@ class EmbeddedEngine:
         self._path = path
         files = read_files(path)
         self._stamp = _stamp(path)
-        self._take(load(files), files)
+        self._take(files)
 
-    def _take(self, engine: regorus.Engine, files: Files) -> None:
-        modules = json.loads(engine.get_ast_as_json())
-        self._engine, self._revision = engine, revision_of(files)
+    def _take(self, files: Files) -> None:
+        """Raises `ConfigError`, and changes nothing then."""
+        self._engine, modules = load(files)
+        self._revision = revision_of(files)
         self.reads = reads(modules)
         self._known: Remembered[bytes, bytes] = Remembered(_REMEMBERED)
         self._pure = self.reads is not None and is_pure(modules)
@@ -85,12 +86,10 @@ class EmbeddedEngine:
             return False
         self._stamp = stamp
         try:
-            files = read_files(self._path)
-            engine = load(files)
+            self._take(read_files(self._path))
         except ConfigError as error:
             log.error("policy not reloaded: %s", error)  # noqa: TRY400 - the place in our code says nothing
             return False
-        self._take(engine, files)
         log.info("policy reloaded", extra={"revision": self._revision})
         return True
 
@@ -105,8 +104,11 @@ def read_files(path: Path) -> Files:
         raise ConfigError(f"policy.path: {error.filename}: {error.strerror}") from None
 
 
-def load(files: Files) -> regorus.Engine:
-    """An engine with these files, evaluated once, so that what is only found then is found now."""
+def load(files: Files) -> tuple[regorus.Engine, list[AST]]:
+    """
+    An engine with these files, evaluated once, so that what is only found then is found now; and the modules in them,
+    as it reads them.
+    """
     if not any(name.endswith(".rego") for name in files):
         raise ConfigError("policy.path: no *.rego file in the folder")
     modules = json.loads(_engine(files).get_ast_as_json())
@@ -124,7 +126,7 @@ def load(files: Files) -> regorus.Engine:
         engine.eval_rule_as_json(RULE)
     except Exception as error:
         raise ConfigError(f"policy: {_first_line(error)}") from None
-    return engine
+    return engine, modules
 
 
 def revision_of(files: Files) -> str:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
-from extproc.policy.builtins import calls, own_names
-
-AST = Any
+from extproc.policy.builtins import AST, builtin_calls
 
 # Functions of their arguments alone (OPA's documentation, "Built-in Functions"): no clock, no randomness, no network.
 _PURE: Final = (
@@ -28,15 +26,8 @@ _PURE: Final = (
 
 def is_pure(modules: list[AST]) -> bool:
     """Whether every function that is called gives the same for the same arguments."""
-    for module in modules:
-        tree = module["ast"]
-        own = own_names(tree, module["source"]["contents"].encode())
-        for name, _ in calls(tree):
-            if name.partition(".")[0] in own:
-                continue  # the policy's own rules: what they call is looked at where they stand
-            if not any(fnmatch.fnmatchcase(name, pattern) for pattern in _PURE):
-                return False
-    return True
+    # What the policy's own rules call is looked at where they stand.
+    return all(any(fnmatch.fnmatchcase(call.name, pattern) for pattern in _PURE) for call in builtin_calls(modules))
 
 
 def reads(modules: list[AST]) -> frozenset[str] | None:
