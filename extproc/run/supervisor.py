@@ -88,23 +88,27 @@ class Supervisor:
 
     def _await_ready(self) -> bool:
         deadline = time.monotonic() + _READY_WITHIN
-        while not self._stop:
-            for child in self.children:
-                if not child.alive:
-                    raise ConfigError(f"{child.name} did not come up; see {self._config.state_dir / 'logs'} and above")
-            if self._answers():
-                return True
-            if time.monotonic() > deadline:
-                raise ConfigError(f"not ready within {_READY_WITHIN:.0f} s; see {self._config.state_dir / 'logs'}")
-            time.sleep(0.02)
+        # One client for all looks: to make one takes 18 ms of a processor, which the children need now.
+        with httpx.Client(timeout=1.0, trust_env=False) as client:
+            while not self._stop:
+                for child in self.children:
+                    if not child.alive:
+                        raise ConfigError(
+                            f"{child.name} did not come up; see {self._config.state_dir / 'logs'} and above"
+                        )
+                if self._answers(client):
+                    return True
+                if time.monotonic() > deadline:
+                    raise ConfigError(f"not ready within {_READY_WITHIN:.0f} s; see {self._config.state_dir / 'logs'}")
+                time.sleep(0.02)
         return False
 
-    def _answers(self) -> bool:
+    def _answers(self, client: httpx.Client) -> bool:
         urls = [f"http://{self._config.control.listen}/healthz"]
         if self._config.identity.dev_issuer:
             urls.append(f"http://{self._config.identity.dev_issuer.listen}/jobs/.well-known/openid-configuration")
         try:
-            reached = all(httpx.get(url, timeout=1.0, trust_env=False).is_success for url in urls)
+            reached = all(client.get(url).is_success for url in urls)
         except httpx.HTTPError:
             return False
         return reached and self._admin.ready(self._config.workers, len(self._config.postgres))
