@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, Self
+from typing import Self
 
 from pydantic import model_validator
 
 from extproc.config.fields import Header, Section
-
-# Which protocol a kind is for, by a resource's kind.
-FOR: Final = {
-    "bearer": "http",
-    "basic": "http",
-    "header": "http",
-    "password": "postgres",
-    "certificate": "postgres",
-}
+from extproc.credential.base import FOR, Kind
 
 
 class CredentialSection(Section):
-    kind: Literal["bearer", "basic", "header", "password", "certificate"] = "bearer"
+    kind: Kind = "bearer"
     env: str | None = None
     file: str | None = None
     username: str | None = None

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self, TypeVar
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from extproc.config.credentials import FOR, CredentialSection
+from extproc.config.credentials import CredentialSection
 from extproc.config.fields import Address, Name, Section, unique
 from extproc.config.file import Node, parse, where
 from extproc.config.resources import KINDS, HttpSection, PostgresSection, ResourceSection
@@ -21,6 +21,7 @@ from extproc.config.sections import (
     Recording,
     Timeouts,
 )
+from extproc.credential.base import FOR
 from extproc.errors import ConfigError
 from extproc.hosts import is_loopback
 

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Literal, Protocol
+
+Kind = Literal["bearer", "basic", "header", "password", "certificate"]
+# Which protocol a kind is for, by a resource's kind: a header for HTTP, a login for a database.
+FOR: Final[Mapping[Kind, Literal["http", "postgres"]]] = {
+    "bearer": "http",
+    "basic": "http",
+    "header": "http",
+    "password": "postgres",
+    "certificate": "postgres",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,13 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
-from extproc.credential.base import CertificateCredential, Credential, Login, PasswordCredential
+from extproc.credential.base import FOR, CertificateCredential, Credential, Kind, Login, PasswordCredential
 from extproc.errors import Refusal
 
 _MAX_FILE: Final = 64 * 1024  # bytes
 _PRINTABLE: Final = frozenset(range(0x20, 0x7F))
-_HEADERS: Final = frozenset({"bearer", "basic", "header"})
-_LOGINS: Final = frozenset({"password", "certificate"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +26,7 @@ class CredentialSpec:
     in `env` or `file`; that of a certificate in the PEM files `certificate` and `key`.
     """
 
-    kind: Literal["bearer", "basic", "header", "password", "certificate"]
+    kind: Kind
     env: str
     file: Path | None
     username: str
@@ -47,24 +45,24 @@ class Credentials:
 
     def get(self, name: str) -> Credential:
         """Raises `Refusal("credential_unavailable")`, naming the credential and never its value."""
-        made = self._make(name, self._spec(name, _HEADERS))
+        made = self._make(name, self._spec(name, "http"))
         assert isinstance(made, Credential)
         return made
 
     def login(self, name: str) -> Login:
         """Raises `Refusal("credential_unavailable")`, naming the credential and never its value."""
-        spec = self._spec(name, _LOGINS)
+        spec = self._spec(name, "postgres")
         if spec.kind == "certificate":
             return _certificate(name, spec)
         made = self._make(name, spec)
         assert isinstance(made, PasswordCredential)
         return made
 
-    def _spec(self, name: str, kinds: frozenset[str]) -> CredentialSpec:
+    def _spec(self, name: str, protocol: str) -> CredentialSpec:
         spec = self._specs.get(name)
         if spec is None:
             raise _unavailable(name, "is not configured")
-        if spec.kind not in kinds:
+        if FOR[spec.kind] != protocol:
             raise _unavailable(name, "is for another protocol")
         return spec
 
