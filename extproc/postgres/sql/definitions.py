@@ -63,20 +63,16 @@ def define(node: Any, frame: Frame) -> None:
 def _table(name: Any, kind: str, frame: Frame, scope: Scope | None = None) -> None:
     relation = frame.run.known.named(frame.path, name)
     if relation is None:
-        made = new_name(name.schemaname, name.relname, frame, temporary=name.relpersistence == "t")
+        named = new_name(name.schemaname, name.relname, frame, temporary=name.relpersistence == "t")
         if kind not in _CREATING:
             frame.doubt(f"unknown table {name.relname}")
-        names = [made]
     else:
-        names = [relation.qualified]
+        named = relation.qualified
         if scope is not None:
             before = dict(frame.tables)
             scope.items.insert(0, relation_item(relation, frame))
             frame.tables = before
-    for one in names:
-        frame.tables[one] = None
-        if kind not in _READING:
-            frame.writes[one] = None
+    frame.name_table(named, written=kind not in _READING)
 
 
 def _named(node: Any, frame: Frame, *, missing: bool = False) -> None:
@@ -87,8 +83,7 @@ def _named(node: Any, frame: Frame, *, missing: bool = False) -> None:
     name = relation.qualified if relation is not None else f"{schema}.{names[-1]}"
     if relation is None and not missing:
         frame.doubt(f"unknown table {names[-1]}")
-    frame.tables[name] = None
-    frame.writes[name] = None
+    frame.name_table(name, written=True)
 
 
 def _refresh(node: Any, frame: Frame) -> None:

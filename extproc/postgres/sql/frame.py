@@ -113,6 +113,11 @@ class Frame:
     def doubt(self, text: str) -> None:
         self.doubts[text] = None
 
+    def name_table(self, name: str, *, written: bool) -> None:
+        self.tables[name] = None
+        if written:
+            self.writes[name] = None
+
     def add_function(self, use: FunctionUse) -> None:
         """Of several of one name, the worst."""
         known = self.functions.get(use.name)

@@ -53,9 +53,7 @@ def unknown_item(node: Any, frame: Frame, *, write: bool = False) -> Item:
     name = f"{node.schemaname}.{node.relname}"
     name = f"{node.catalogname}.{name}" if node.catalogname else name
     frame.doubt(f"unknown table {name.removeprefix('.')}")
-    frame.tables[name] = None
-    if write:
-        frame.writes[name] = None
+    frame.name_table(name, written=write)
     return Item(alias_of(node)[0] or node.relname, (), {}, rest=UNSURE, known=False)
 
 

@@ -49,15 +49,14 @@ def _select(node: Any, frame: Frame) -> Rows | None:
     if into is None:
         frame.give(rows)
         return rows
-    _created(into.rel, rows, frame)  # no variable: PL/pgSQL's own INTO does not stand in its statements any more
+    _create(into.rel, frame)  # no variable: PL/pgSQL's own INTO does not stand in its statements any more
+    _written_from(rows, frame)
     return None
 
 
-def _created(relation: Any, rows: Rows, frame: Frame) -> None:
+def _create(relation: Any, frame: Frame) -> None:
     made = new_name(relation.schemaname, relation.relname, frame, temporary=relation.relpersistence == "t")
-    frame.tables[made] = None
-    frame.writes[made] = None
-    _written_from(rows, frame)
+    frame.name_table(made, written=True)
 
 
 def _written_from(rows: Rows, frame: Frame) -> None:
@@ -105,11 +104,8 @@ def _execute(node: Any, frame: Frame) -> Rows:
 
 def _create_table_as(node: Any, frame: Frame) -> None:
     child, rows = _within(node.query, frame, "create_table_as")
-    _created(node.into.rel, rows or _NO_ROWS, child)
-    made = next(reversed(child.writes))
-    del child.tables[made], child.writes[made]
-    frame.tables[made] = None
-    frame.writes[made] = None
+    _written_from(rows or _NO_ROWS, child)
+    _create(node.into.rel, frame)
 
 
 def _copy(node: Any, frame: Frame) -> Rows | None:

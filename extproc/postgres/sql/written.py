@@ -18,8 +18,7 @@ def written(relation: Relation, frame: Frame, *, cascades: bool = False) -> None
                 continue
             seen.add(one.oid)
             frame.run.spend(1)
-            frame.tables[one.qualified] = None
-            frame.writes[one.qualified] = None
+            frame.name_table(one.qualified, written=True)
             if one.ruled:
                 frame.doubt(f"rules on {one.qualified}")
             for oid in one.triggers:

@@ -80,6 +80,12 @@ def test_what_makes_a_table_of_a_query_writes_what_it_takes() -> None:
     assert statements("CREATE TEMP TABLE x AS SELECT 1")[0].writes == ("pg_temp.x",)
 
 
+def test_a_table_that_is_read_to_make_itself_is_read_all_the_same() -> None:
+    create, select = statements("CREATE TABLE IF NOT EXISTS customers AS SELECT ssn FROM customers")
+    assert (create.tables, create.writes) == (("public.customers",), ("public.customers",))
+    assert (select.tables, select.writes) == (("public.customers",), ())
+
+
 def test_a_truncate_that_cascades_may_empty_anything() -> None:
     assert statements("TRUNCATE audit")[0].sure
     assert not statements("TRUNCATE customers CASCADE")[0].sure
