@@ -15,7 +15,7 @@ from extproc.errors import Refusal
 from extproc.postgres.candidates import LARGE, Candidates
 from extproc.postgres.copyformat import copy_format
 from extproc.postgres.detect import Detection
-from extproc.postgres.maskplan import MaskColumn, MaskPlan
+from extproc.postgres.maskplan import MaskColumn, MaskPlan, counts_by_name
 from extproc.postgres.search import holds_json, other_fields
 from extproc.postgres.sql.model import CopyShape
 from extproc.postgres.values import masked, varies
@@ -81,12 +81,7 @@ class _Lines:
 
     @property
     def counts(self) -> dict[str, int]:
-        found = dict(self._detection.counts)
-        for column, count in zip(self._columns, self._counted, strict=True):
-            if count:
-                label = f"column:{column.name}"
-                found[label] = found.get(label, 0) + count
-        return found
+        return {**self._detection.counts, **counts_by_name(zip(self._columns, self._counted, strict=True))}
 
     def feed(self, buffer: bytes, start: int, ends: Sequence[int]) -> bytes:
         places, others = self._places(buffer, start, ends[-1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from extproc.model import Strategy
@@ -34,3 +34,13 @@ class MaskPlan:
     @property
     def by_detector(self) -> bool:
         return any(self.detect.values())
+
+
+def counts_by_name(counted: Iterable[tuple[MaskColumn, int]]) -> dict[str, int]:
+    """How many values were masked, by `column:name`; several columns may have one name."""
+    found: dict[str, int] = {}
+    for column, count in counted:
+        if count:
+            label = f"column:{column.name}"
+            found[label] = found.get(label, 0) + count
+    return found

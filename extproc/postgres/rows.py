@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from extproc.postgres.framing import run
-from extproc.postgres.maskplan import MaskColumn, MaskPlan
+from extproc.postgres.maskplan import MaskColumn, MaskPlan, counts_by_name
 from extproc.postgres.search import FIELDS_AT, Batch, Search, beyond, field_of, other_fields
 from extproc.postgres.values import masked, varies
 
@@ -90,13 +90,7 @@ class _Columns:
 
     @property
     def counts(self) -> dict[str, int]:
-        found: dict[str, int] = {}
-        for _, _, place in self._steps:
-            count = self._rows - self._nulls[place]
-            if count:
-                label = f"column:{self._columns[place].name}"
-                found[label] = found.get(label, 0) + count
-        return found
+        return counts_by_name((self._columns[place], self._rows - self._nulls[place]) for _, _, place in self._steps)
 
     def feed(self, buffer: bytes, start: int, ends: Sequence[int]) -> bytes:
         out: list[bytes] = []

@@ -12,7 +12,7 @@ from typing import Final
 from extproc.errors import Refusal
 from extproc.postgres.candidates import LARGE, Candidates
 from extproc.postgres.detect import Detection, may_be_card
-from extproc.postgres.maskplan import MaskColumn, MaskPlan
+from extproc.postgres.maskplan import MaskColumn, MaskPlan, counts_by_name
 from extproc.postgres.wire import ProtocolViolation
 from extproc.redact import checks
 from extproc.redact.detectors import CONTEXT
@@ -55,12 +55,7 @@ class Search:
 
     @property
     def counts(self) -> dict[str, int]:
-        found = dict(self._detection.counts)
-        for column, count in zip(self._columns, self._unread, strict=True):
-            if count:
-                label = f"column:{column.name}"
-                found[label] = found.get(label, 0) + count
-        return found
+        return {**self._detection.counts, **counts_by_name(zip(self._columns, self._unread, strict=True))}
 
     def feed(self, buffer: bytes, start: int, ends: Sequence[int]) -> bytes:
         try:
