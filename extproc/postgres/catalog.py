@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Volatility = Literal["immutable", "stable", "volatile"]
 
@@ -118,6 +118,7 @@ class Catalog:
     operators: tuple[Operator, ...] = ()
     fingerprint: str = ""  # differs once anything above does
     user_casts: tuple[tuple[int, int, int], ...] = field(default=())  # (source, target, function) of user-defined casts
+    cache: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)  # what follows from it
 
     def relation(self, schema: str, name: str) -> Relation | None:
         """By name, "" for no schema (then by the search path)."""

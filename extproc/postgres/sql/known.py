@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +15,6 @@ from extproc.postgres.sql.scope import indexed
 if TYPE_CHECKING:
     from extproc.postgres.sql.frame import Frame
 
-_MOST_CATALOGS: Final = 64
 _MOST_CHILDREN: Final = 100
 _WITH_SYSTEM_COLUMNS: Final = frozenset("rpfmSt")
 
@@ -141,20 +139,12 @@ def _system_value(relation: Relation, name: str) -> Value:
     return Value(frozenset([Origin(relation.qualified, name, relation.oid, number)]), type=SYSTEM_TYPES[number])
 
 
-_CACHE: OrderedDict[int, Known] = OrderedDict()
-
-
 def known(catalog: Catalog) -> Known:
-    """By identity: who reads the same catalog twice keeps the first."""
-    found = _CACHE.get(id(catalog))
-    if found is not None and found.catalog is catalog:
-        _CACHE.move_to_end(id(catalog))
-        return found
-    made = _known(catalog)
-    _CACHE[id(catalog)] = made
-    if len(_CACHE) > _MOST_CATALOGS:
-        _CACHE.popitem(last=False)
-    return made
+    """Kept with the catalog, for as long as that is."""
+    found: Known | None = catalog.cache.get("known")
+    if found is None:
+        found = catalog.cache["known"] = _known(catalog)
+    return found
 
 
 def _known(catalog: Catalog) -> Known:
