@@ -12,15 +12,14 @@ from dataclasses import replace
 import postgast
 
 from extproc.postgres.catalog import Catalog
-from extproc.postgres.sql import routines
-from extproc.postgres.sql.comments import without_comments
+from extproc.postgres.sql import limits, routines
 from extproc.postgres.sql.facts import facts_of
 from extproc.postgres.sql.frame import Frame, Run, TooMuchError, walk
 from extproc.postgres.sql.kinds import kind_of
 from extproc.postgres.sql.known import known
 from extproc.postgres.sql.lineage import UNSURE, Rows
 from extproc.postgres.sql.model import Analysis, Origin, OutputColumn, Setting, SqlError, Statement, Step
-from extproc.postgres.sql.parse import Parsed, parse
+from extproc.postgres.sql.parse import Parsed, parse_plain
 from extproc.postgres.sql.query import query
 from extproc.postgres.sql.relations import origins_in
 from extproc.postgres.sql.statements import statement
@@ -37,14 +36,15 @@ def analyse(text: str, catalog: Catalog) -> Analysis:
     statements: list[Statement] = []
     steps: list[Step] = []
     changed = False
-    for parsed in parse(text):
+    plain = limits.plain(text)
+    for parsed in parse_plain(plain):
         found, step = _top(parsed, run)
         if changed:
             found, step = _doubted(found), replace(step, output_sure=False)
         changed = changed or step.changes_catalog or moves_names(step)
         statements += found
         steps.append(step)
-    return Analysis(text, tuple(statements), tuple(steps), _fingerprint(text), facts_of(statements))
+    return Analysis(text, tuple(statements), tuple(steps), _fingerprint(plain), facts_of(statements))
 
 
 def origins_of(catalog: Catalog, relation_oid: int, attnum: int) -> frozenset[Origin] | None:
@@ -63,8 +63,9 @@ def _run(catalog: Catalog) -> Run:
 
 
 def _fingerprint(text: str) -> str:
+    """Of a text without comments."""
     try:
-        return str(postgast.fingerprint(without_comments(text)).hex)
+        return str(postgast.fingerprint(text).hex)
     except postgast.PgQueryError:
         return ""
 

@@ -30,7 +30,11 @@ def parse(text: str) -> list[Parsed]:
 
     Raises `SqlError`: 42601 (syntax), 22021 (characters), 54000 (too large), 54001 (too deep, too complex).
     """
-    text = limits.plain(text)
+    return parse_plain(limits.plain(text))
+
+
+def parse_plain(text: str) -> list[Parsed]:
+    """The same of what `limits.plain` gave."""
     raw = _tree(text).stmts
     if len(raw) > limits.MOST_STATEMENTS:
         raise SqlError(

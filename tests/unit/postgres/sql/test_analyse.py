@@ -214,7 +214,7 @@ def test_a_tree_that_no_grammar_makes_is_a_doubt_and_no_error(monkeypatch: pytes
         del parsed.node.target_list[0].res_target.val.column_ref.fields[:]
         return [parsed]
 
-    monkeypatch.setattr("extproc.postgres.sql.analyse.parse", odd)
+    monkeypatch.setattr("extproc.postgres.sql.analyse.parse_plain", odd)
     (found,) = analyse("SELECT ssn FROM customers", shop()).statements
     assert not found.sure
     assert found.doubts == ("not followed: IndexError",)
