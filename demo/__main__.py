@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import sys
@@ -15,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from demo.check import ACTS, Row, checks
-from demo.stack import ROOT, NotReady, Stack, running
+from demo.stack import NotReady, Stack, beside, running
 
 STATEMENTS = """\
   SELECT name, email, ssn FROM customers WHERE city = 'East Michael';
@@ -136,9 +135,7 @@ Ctrl-C stops everything.
 
 def _typed(path: str) -> str:
     """The command as it is typed in this folder."""
-    if shutil.which("psql") == path:
-        return "psql"
-    return os.path.relpath(path, ROOT) if Path(path).is_relative_to(ROOT) else path
+    return "psql" if shutil.which("psql") == path else beside(Path(path))
 
 
 def _interruptible() -> None:

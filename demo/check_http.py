@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import threading
 
 import httpx
 
 from demo.customers import ROWS
-from demo.job import MASK, Check, Job, leaked
+from demo.job import Check, Job, leaked, masked, rows_of
 
 
 def allowed(job: Job) -> tuple[bool, str]:
@@ -21,15 +18,15 @@ def allowed(job: Job) -> tuple[bool, str]:
 def masked_json(job: Job) -> tuple[bool, str]:
     answer = job.get("/customers/customers.json?_shape=objects&_size=20")
     rows = answer.json()["rows"]
-    good = all(row["card_number"] == row["email"] == row["ssn"] == MASK for row in rows) and len(rows) == 20
+    good = masked(rows) and len(rows) == 20
     found = leaked(answer.text)
     return good and not found, f"{answer.status_code}, {len(rows)} rows, {found} originals, name {rows[0]['name']!r}"
 
 
 def masked_csv(job: Job) -> tuple[bool, str]:
     answer = job.get("/customers/customers.csv?_size=20")
-    rows = list(csv.DictReader(io.StringIO(answer.text)))
-    good = all(row["card_number"] == row["email"] == row["ssn"] == MASK for row in rows) and len(rows) == 20
+    rows = rows_of(answer.text)
+    good = masked(rows) and len(rows) == 20
     found = leaked(answer.text)
     return good and not found, f"{answer.status_code}, {len(rows)} rows, {found} originals"
 
@@ -53,28 +50,16 @@ def pull_request(job: Job) -> tuple[bool, str]:
 
 def export(job: Job) -> tuple[bool, str]:
     """Held; the job's own actor may not approve; a data owner may; then all rows come, masked."""
-    answers: list[httpx.Response] = []
-    thread = threading.Thread(
-        target=lambda: answers.append(job.get("/customers/customers.csv?_stream=on")), daemon=True
-    )
-    thread.start()
-    approval = job.pending()
-    own = job.approve(approval, job.author)
-    early = bool(answers)
-    decided = job.approve(approval, job.owner)
-    thread.join(60)
-    if not answers:
-        return False, f"approved ({decided}), but nothing was delivered"
-    rows = list(csv.DictReader(io.StringIO(answers[0].text)))
-    found = leaked(answers[0].text)
-    good = (own, decided, answers[0].status_code, len(rows)) == (403, 200, 200, ROWS)
-    happened = f"own approval {own}, other's {decided}, {len(rows)} rows, {found} originals"
-    return good and not found and not early, happened
+    held = job.held(lambda: job.get("/customers/customers.csv?_stream=on"))
+    if held.answer is None:
+        return False, f"approved ({held.decided}), but nothing was delivered"
+    rows, found = rows_of(held.answer.text), leaked(held.answer.text)
+    good = (held.own, held.decided, held.answer.status_code, len(rows), held.early) == (403, 200, 200, ROWS, False)
+    return good and not found, f"own approval {held.own}, other's {held.decided}, {len(rows)} rows, {found} originals"
 
 
 def session(job: Job) -> tuple[bool, str]:
-    listed = json.loads(job.stack.extproc("sessions", "list", "--resource", "customers", "--json").stdout)["sessions"]
-    mine = next(item for item in listed if item["session"] != "-" and item["requests"] >= 4)
+    mine = next(item for item in job.sessions("customers") if item["requests"] >= 4)
     replayed = job.stack.extproc("sessions", "replay", mine["session"], "--json")
     exchanges = json.loads(replayed.stdout)["exchanges"]
     verified = job.stack.extproc("sessions", "verify")

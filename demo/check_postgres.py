@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import re
 import subprocess
-import threading
 
 from demo.customers import ROWS
-from demo.job import MASK, Check, Job, leaked
+from demo.job import MASK, Check, Job, leaked, masked, rows_of
 
 # Each of these takes rows or the table away, and hides it from whoever looks for words at the beginning.
 DELETE_IN_CTE = "WITH gone AS (DELETE FROM customers RETURNING id) SELECT count(*) FROM gone"
@@ -24,10 +20,6 @@ Done = subprocess.CompletedProcess[str]
 
 def psql(job: Job, *arguments: str, script: str = "", password: str = "") -> Done:
     return job.stack.psql.run(job.stack.conninfo, password or job.token, *arguments, script=script)
-
-
-def _rows(text: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(text)))
 
 
 def _error(done: Done) -> str:
@@ -44,12 +36,12 @@ def _refused(done: Done, state: str, name: str) -> tuple[bool, str]:
     return good, _error(done)
 
 
-def masked(job: Job) -> tuple[bool, str]:
+def first_rows(job: Job) -> tuple[bool, str]:
     done = psql(job, "-c", "SELECT id, name, email, card_number, ssn FROM customers WHERE id <= 20 ORDER BY id")
-    rows = _rows(done.stdout)
+    rows = rows_of(done.stdout)
     if not rows:
         return False, _error(done)
-    good = all(row["card_number"] == row["email"] == row["ssn"] == MASK for row in rows) and len(rows) == 20
+    good = masked(rows) and len(rows) == 20
     found = leaked(done.stdout)
     client = f"{job.stack.psql.version}, {'TLS' if job.stack.psql.tls else 'no TLS'}"
     return good and not found, f"{client}: {len(rows)} rows, {found} originals, name {rows[0]['name']!r}"
@@ -58,7 +50,7 @@ def masked(job: Job) -> tuple[bool, str]:
 def select_star(job: Job) -> tuple[bool, str]:
     """What is refused costs the statement alone: the same psql goes on over the same connection."""
     done = psql(job, script="SELECT * FROM customers;\nSELECT count(*) AS n FROM customers;\n")
-    lives = _rows(done.stdout) == [{"n": str(ROWS)}] and done.returncode == 0
+    lives = rows_of(done.stdout) == [{"n": str(ROWS)}] and done.returncode == 0
     good = "ERROR:  42501: " in done.stderr and "customers.whole_table" in done.stderr
     return good and lives, f"{_error(done)}; {'then' if lives else 'NOT then'} count(*) on the same connection"
 
@@ -70,22 +62,12 @@ def sort(job: Job) -> tuple[bool, str]:
 
 def export(job: Job) -> tuple[bool, str]:
     """Held; the job's own actor may not approve; a data owner may; then all rows come, masked."""
-    answers: list[Done] = []
-    thread = threading.Thread(
-        target=lambda: answers.append(psql(job, "-c", "COPY customers TO STDOUT (FORMAT csv, HEADER)")), daemon=True
-    )
-    thread.start()
-    approval = job.pending()
-    own = job.approve(approval, job.author)
-    early = bool(answers)
-    decided = job.approve(approval, job.owner)
-    thread.join(60)
-    if not answers:
-        return False, f"approved ({decided}), but nothing was delivered"
-    rows, found = _rows(answers[0].stdout), leaked(answers[0].stdout)
-    all_masked = all(row["card_number"] == row["email"] == row["ssn"] == MASK for row in rows)
-    happened = f"own approval {own}, other's {decided}, {len(rows)} rows, {found} originals"
-    return (own, decided, len(rows), early) == (403, 200, ROWS, False) and all_masked and not found, happened
+    held = job.held(lambda: psql(job, "-c", "COPY customers TO STDOUT (FORMAT csv, HEADER)"))
+    if held.answer is None:
+        return False, f"approved ({held.decided}), but nothing was delivered"
+    rows, found = rows_of(held.answer.stdout), leaked(held.answer.stdout)
+    good = (held.own, held.decided, len(rows), held.early) == (403, 200, ROWS, False) and masked(rows)
+    return good and not found, f"own approval {held.own}, other's {held.decided}, {len(rows)} rows, {found} originals"
 
 
 def delete_in_cte(job: Job) -> tuple[bool, str]:
@@ -111,15 +93,13 @@ def database_log(job: Job) -> tuple[bool, str]:
     allowed = sum("SELECT id, name, email" in line for line in text.splitlines())
     refused = sum(word in text for word in ("DELETE", "DROP", "SELECT * FROM customers", "ORDER BY ssn"))
     still = psql(job, "-c", "SELECT count(*) AS n FROM customers")
-    left = _rows(still.stdout)[0]["n"]
+    left = rows_of(still.stdout)[0]["n"]
     good = allowed > 0 and refused == 0 and left == str(ROWS)
     return good, f"{allowed} line(s) of what was allowed, {refused} of what was refused; {left} customers left"
 
 
 def session(job: Job) -> tuple[bool, str]:
-    name = job.stack.database_resource
-    listed = json.loads(job.stack.extproc("sessions", "list", "--resource", name, "--json").stdout)["sessions"]
-    mine = next(item for item in listed if item["session"] != "-")
+    mine = job.sessions(job.stack.database_resource)[0]
     replayed = job.stack.extproc("sessions", "replay", mine["session"])
     verified = job.stack.extproc("sessions", "verify")
     found = leaked(replayed.stdout)
@@ -131,7 +111,7 @@ def session(job: Job) -> tuple[bool, str]:
 
 
 CHECKS: tuple[Check, ...] = (
-    ("select 20 customers", "allowed, cards, SSNs and e-mails masked", masked),
+    ("select 20 customers", "allowed, cards, SSNs and e-mails masked", first_rows),
     ("select * from customers", "refused with a reason; the connection lives on", select_star),
     ("order by ssn", "refused: order tells what a mask hides", sort),
     ("copy customers to stdout", "held; own approval refused; approved; delivered masked", export),

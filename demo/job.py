@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import re
 import sqlite3
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from functools import cache
+from typing import Any, Generic, TypeVar
 
 import httpx
 
 from demo.stack import DATA, Stack
 
 MASK = "****"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Held(Generic[T]):
+    """
+    What came of something that was held: the status of the job's `own` approval and of what a data owner `decided`, the
+    `answer` (None: none came), and whether it was there too `early`, before the data owner's yes.
+    """
+
+    own: int
+    decided: int
+    answer: T | None
+    early: bool
 
 
 class Job:
@@ -48,6 +68,23 @@ class Job:
         body = {"digest": approval["digest"], "justification": "quarterly audit"}
         return httpx.post(url, json=body, headers=bearer(token), trust_env=False).status_code
 
+    def held(self, ask: Callable[[], T]) -> Held[T]:
+        """Asks, while the job's own actor tries to approve it, and then a data owner."""
+        answers: list[T] = []
+        thread = threading.Thread(target=lambda: answers.append(ask()), daemon=True)
+        thread.start()
+        approval = self.pending()
+        own = self.approve(approval, self.author)
+        early = bool(answers)
+        decided = self.approve(approval, self.owner)
+        thread.join(60)
+        return Held(own, decided, answers[0] if answers else None, early)
+
+    def sessions(self, resource: str) -> list[dict[str, Any]]:
+        """What `extproc sessions list` says, without what was refused before there was a session."""
+        told = self.stack.extproc("sessions", "list", "--resource", resource, "--json").stdout
+        return [item for item in json.loads(told)["sessions"] if item["session"] != "-"]
+
 
 # What is asked, what is expected, and what tells whether it came so and how.
 Check = tuple[str, str, Callable[[Job], tuple[bool, str]]]
@@ -55,6 +92,16 @@ Check = tuple[str, str, Callable[[Job], tuple[bool, str]]]
 
 def bearer(token: str) -> dict[str, str]:
     return {"authorization": f"Bearer {token}"}
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    """The rows of CSV with a header."""
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def masked(rows: Iterable[Mapping[str, object]]) -> bool:
+    """Whether every secret column of every customer is."""
+    return all(row["card_number"] == row["email"] == row["ssn"] == MASK for row in rows)
 
 
 @cache

@@ -73,7 +73,7 @@ class Stack:
         where = f"host={host} port={port} dbname=customers"
         if not self.psql.tls:
             return f"{where} sslmode=disable"
-        return f"{where} sslmode=verify-full sslrootcert={_beside(self.folder / 'ca.crt')}"
+        return f"{where} sslmode=verify-full sslrootcert={beside(self.folder / 'ca.crt')}"
 
     @property
     def database_log(self) -> str:
@@ -153,7 +153,7 @@ def _private(path: Path) -> IO[bytes]:
     return path.open("wb")
 
 
-def _beside(path: Path) -> str:
+def beside(path: Path) -> str:
     """As it is typed in this folder."""
     return os.path.relpath(path, ROOT) if path.is_relative_to(ROOT) else str(path)
 
