@@ -58,6 +58,13 @@ def gateway(server: Server) -> Iterator[Gateway]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def another(server: Server) -> Iterator[Gateway]:
+    """Whose worker was not killed yet: each kill doubles the pause before the next start. Tests may change its policy."""
+    with running(server, policy=POLICY) as made:
+        yield made
+
+
 @pytest.fixture(autouse=True)
 def _closed() -> Iterator[None]:
     yield
@@ -160,7 +167,8 @@ def test_the_worker_dies_in_the_middle_of_a_pipeline(gateway: Gateway, server: S
     assert undecided(server) == []
 
 
-def test_kills_one_after_another_lose_no_record_of_what_was_released(gateway: Gateway, server: Server) -> None:
+def test_kills_one_after_another_lose_no_record_of_what_was_released(another: Gateway, server: Server) -> None:
+    gateway = another
     await_service(gateway)
     server.clear_log()
     for number in range(4):
@@ -260,28 +268,26 @@ def test_the_room_ends_while_rows_stream(gateway: Gateway) -> None:
 # --- policy does not answer
 
 
-@contextlib.contextmanager
-def listening(*, accept: bool) -> Iterator[int]:
-    """A port where nobody answers: nothing listens, or what listens is silent."""
+def each_is_refused(gateway: Gateway, server: Server, code: str) -> None:
+    server.clear_log()
+    for name, messages in STATEMENTS.items():
+        client = RawClient(gateway).send(messages)
+        client.until(b"Z")
+        assert client.error()["D"].startswith(f"extproc-gateway: code {code}"), name
+        client.close()
+    assert undecided(server) == []
+
+
+def test_policy_does_not_answer(server: Server) -> None:
+    """Nothing listens where it should be, then what listens is silent."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
-        if accept:
-            sock.listen(100)
-        yield int(sock.getsockname()[1])
-
-
-@pytest.mark.parametrize(("accept", "code"), [(False, "policy_unavailable"), (True, "policy_timeout")])
-def test_policy_does_not_answer(server: Server, code: str, *, accept: bool) -> None:
-    with listening(accept=accept) as port:
-        policy: dict[str, Any] = {"engine": "opa", "url": f"http://127.0.0.1:{port}", "timeout": 0.3}
+        url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+        policy: dict[str, Any] = {"engine": "opa", "url": url, "timeout": 0.3}
         with running(server, settings={"policy": policy}) as gateway:
-            server.clear_log()
-            for name, messages in STATEMENTS.items():
-                client = RawClient(gateway).send(messages)
-                client.until(b"Z")
-                assert client.error()["D"].startswith(f"extproc-gateway: code {code}"), name
-                client.close()
-            assert undecided(server) == []
+            each_is_refused(gateway, server, "policy_unavailable")
+            sock.listen(100)
+            each_is_refused(gateway, server, "policy_timeout")
 
 
 @pytest.mark.parametrize(
@@ -294,15 +300,9 @@ def test_policy_does_not_answer(server: Server, code: str, *, accept: bool) -> N
         ('decision := {"action": "allow", "inspect": ["request_body"]}', "policy_unmet"),
     ],
 )
-def test_policy_answers_nonsense(server: Server, answer: str, code: str) -> None:
-    with running(server, policy=f"package extproc\n\nother := 1\n\n{answer}\n") as gateway:
-        server.clear_log()
-        for name, messages in STATEMENTS.items():
-            client = RawClient(gateway).send(messages)
-            client.until(b"Z")
-            assert client.error()["D"].startswith(f"extproc-gateway: code {code}"), name
-            client.close()
-        assert undecided(server) == []
+def test_policy_answers_nonsense(another: Gateway, server: Server, answer: str, code: str) -> None:
+    another.govern(f"package extproc\n\nother := 1\n\n{answer}\n")
+    each_is_refused(another, server, code)
 
 
 # --- the client

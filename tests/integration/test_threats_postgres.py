@@ -127,6 +127,13 @@ def by_looks(server: Server) -> Iterator[Gateway]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def governed(server: Server) -> Iterator[Gateway]:
+    """For tests that give it their own policy."""
+    with running(server) as made:
+        yield made
+
+
 @pytest.fixture(autouse=True)
 def _closed() -> Iterator[None]:
     yield
@@ -160,32 +167,32 @@ def test_what_is_closed_is_closed_however_it_is_said(shipped: Gateway, server: S
     refused_one_by_one(shipped, server, CLOSED)
 
 
-def test_a_column_stays_masked_on_every_way_it_is_selected(server: Server) -> None:
-    with running(server, policy=BY_COLUMN) as gateway:
-        server.create("create view plain as select name, ssn as other from customers; grant select on plain to app")
-        for statement in (
-            "select ssn from customers",
-            "select ssn as name from customers",
-            "select * from customers",
-            "table customers",
-            "select x from (select ssn as x from customers) q",
-            "with w as (select ssn as x from customers) select x from w",
-            "select ssn::text from customers",
-            "select name from customers union all select ssn from customers",
-            "select other from plain",
-            "select (select ssn from customers where id = 1)",
-            "copy customers to stdout",
-            "copy (select ssn from customers) to stdout (format csv)",
-            "select c.* from customers c, lateral (select 1) l",
-            "begin; declare c cursor for select ssn from customers; fetch all from c; commit",
-            "prepare p as select ssn from customers",
-        ):
-            shown = psql(gateway, statement)
-            assert not any(ssn in shown for ssn in SSNS), statement
-        both = psql(gateway, "prepare p as select ssn, name from customers", "execute p")
-        assert "****|Ada Byron" in both
-        held = psql(gateway, "begin", "declare c cursor for select ssn, name from customers", "fetch 1 from c")
-        assert "****|Ada Byron" in held
+def test_a_column_stays_masked_on_every_way_it_is_selected(governed: Gateway, server: Server) -> None:
+    governed.govern(BY_COLUMN)
+    server.create("create view plain as select name, ssn as other from customers; grant select on plain to app")
+    for statement in (
+        "select ssn from customers",
+        "select ssn as name from customers",
+        "select * from customers",
+        "table customers",
+        "select x from (select ssn as x from customers) q",
+        "with w as (select ssn as x from customers) select x from w",
+        "select ssn::text from customers",
+        "select name from customers union all select ssn from customers",
+        "select other from plain",
+        "select (select ssn from customers where id = 1)",
+        "copy customers to stdout",
+        "copy (select ssn from customers) to stdout (format csv)",
+        "select c.* from customers c, lateral (select 1) l",
+        "begin; declare c cursor for select ssn from customers; fetch all from c; commit",
+        "prepare p as select ssn from customers",
+    ):
+        shown = psql(governed, statement)
+        assert not any(ssn in shown for ssn in SSNS), statement
+    both = psql(governed, "prepare p as select ssn, name from customers", "execute p")
+    assert "****|Ada Byron" in both
+    held = psql(governed, "begin", "declare c cursor for select ssn, name from customers", "fetch 1 from c")
+    assert "****|Ada Byron" in held
 
 
 def test_other_messages_carry_no_values(by_looks: Gateway) -> None:
@@ -306,30 +313,30 @@ def test_clear_text_never_carries_a_token(server: Server, tmp_path: Path) -> Non
             assert sock.recv(1) == b"N"
 
 
-def test_a_yes_is_for_these_definitions_alone(server: Server) -> None:
+def test_a_yes_is_for_these_definitions_alone(governed: Gateway, server: Server) -> None:
     """A view that another connection replaces between the yes and its use."""
+    governed.govern(HELD)
     server.create("create view shown as select name from customers; grant select on shown to app")
-    with running(server, policy=HELD, workers=1) as gateway:
-        said: list[str] = []
-        thread = threading.Thread(target=lambda: said.append(psql(gateway, "copy (select * from shown) to stdout")))
-        thread.start()
-        waiting = pending(gateway)
-        server.create("create or replace view shown as select name, ssn from customers")
-        approve(gateway, waiting)
-        thread.join(30)
+    said: list[str] = []
+    thread = threading.Thread(target=lambda: said.append(psql(governed, "copy (select * from shown) to stdout")))
+    thread.start()
+    waiting = pending(governed)
+    server.create("create or replace view shown as select name, ssn from customers")
+    approve(governed, waiting)
+    thread.join(30)
     assert "definitions changed while the statement was held" in said[0]
     assert not any(ssn in said[0] for ssn in SSNS)
 
 
-def test_a_held_statement_ends_with_a_cancel_and_nobody_can_approve_it_then(server: Server) -> None:
-    with running(server, policy=HELD, workers=1) as gateway:
-        client = RawClient(gateway).send(query("copy customers to stdout"))
-        waiting = pending(gateway)
-        cancel(gateway, client.process, client.key)
-        client.until(b"Z")
-        assert client.error()["C"] == "57014"
-        wait_for(lambda: approve(gateway, waiting) == 409)
-        client.send(query("select 'alive'")).until(b"Z", 2)
+def test_a_held_statement_ends_with_a_cancel_and_nobody_can_approve_it_then(governed: Gateway) -> None:
+    governed.govern(HELD)
+    client = RawClient(governed).send(query("copy customers to stdout"))
+    waiting = pending(governed)
+    cancel(governed, client.process, client.key)
+    client.until(b"Z")
+    assert client.error()["C"] == "57014"
+    wait_for(lambda: approve(governed, waiting) == 409)
+    client.send(query("select 'alive'")).until(b"Z", 2)
 
 
 def pending(gateway: Gateway) -> dict[str, str]:
@@ -354,20 +361,19 @@ def approve(gateway: Gateway, approval: dict[str, str]) -> int:
     ).status_code
 
 
-def test_a_statement_has_the_time_that_policy_gives_it(server: Server) -> None:
-    policy = 'package extproc\n\ndecision := {"action": "allow", "limits": {"seconds": 1, "rows": 3}}\n'
-    with running(server, policy=policy) as gateway:
-        client = RawClient(gateway)
-        for number, messages in enumerate((query("select pg_sleep(20)"), run("select pg_sleep(20)") + SYNC), 1):
-            began = time.monotonic()
-            client.send(messages).until(b"Z", 2 * number - 1)
-            assert client.error()["C"] == "57014"
-            assert time.monotonic() - began < 10
-            client.send(query("select pg_sleep(0.7), 'in time'")).until(b"Z", 2 * number)
-        client.seen = b""
-        client.send(query("select generate_series(1, 10)")).until(b"Z")
-        assert "".join(kind.decode() for kind, _ in client.messages()) == "TDDDEZ"
-        assert client.error()["C"] == "53400"
+def test_a_statement_has_the_time_that_policy_gives_it(governed: Gateway) -> None:
+    governed.govern('package extproc\n\ndecision := {"action": "allow", "limits": {"seconds": 1, "rows": 3}}\n')
+    client = RawClient(governed)
+    for number, messages in enumerate((query("select pg_sleep(20)"), run("select pg_sleep(20)") + SYNC), 1):
+        began = time.monotonic()
+        client.send(messages).until(b"Z", 2 * number - 1)
+        assert client.error()["C"] == "57014"
+        assert time.monotonic() - began < 10
+        client.send(query("select pg_sleep(0.7), 'in time'")).until(b"Z", 2 * number)
+    client.seen = b""
+    client.send(query("select generate_series(1, 10)")).until(b"Z")
+    assert "".join(kind.decode() for kind, _ in client.messages()) == "TDDDEZ"
+    assert client.error()["C"] == "53400"
 
 
 def test_what_was_asked_and_answered_is_recorded_without_what_was_masked(shipped: Gateway) -> None:
