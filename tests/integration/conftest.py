@@ -86,6 +86,13 @@ def postgres15() -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(params=["postgres18", "postgres15"])
+def server(request: pytest.FixtureRequest) -> Server:
+    """Each of the two. What a test makes in it, later tests find."""
+    server: Server = request.getfixturevalue(request.param)
+    return server
+
+
 @pytest.fixture(scope="session", params=[18, 15])
 def opened_database(request: pytest.FixtureRequest) -> Iterator[Opened]:
     """For real clients: a gateway that allows all."""

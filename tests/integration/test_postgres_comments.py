@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.integration.postgres import Server, serving
+from tests.integration.postgres import Server
 from tests.unit.postgres.sql.test_comments import CONTINUED, REFUSED
-
-
-@pytest.fixture(scope="module", params=[18, 15])
-def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with serving(request.param) as server:
-        yield server
 
 
 @pytest.mark.parametrize("literal", CONTINUED | REFUSED)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from extproc.postgres.catalog import Function, Volatility
 from extproc.postgres.sql import effects
-from tests.integration.postgres import Server, serving
+from tests.integration.postgres import Server
 
 VOLATILITY: dict[str, Volatility] = {"i": "immutable", "s": "stable", "v": "volatile"}
 _ALL = """
@@ -16,12 +12,6 @@ SELECT DISTINCT nspname || ' ' || proname || ' ' || provolatile::text || ' ' || 
 JOIN pg_namespace n ON n.oid = pronamespace JOIN pg_language l ON l.oid = prolang
 WHERE nspname IN ('pg_catalog', 'information_schema') ORDER BY 1
 """
-
-
-@pytest.fixture(scope="module", params=[18, 15])
-def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with serving(request.param) as server:
-        yield server
 
 
 def functions(server: Server) -> list[tuple[str, str, Volatility, str]]:

@@ -15,12 +15,6 @@ from tests.integration.pglink import linked, trusting
 from tests.integration.postgres import DATABASE, PASSWORDS, Server, serving
 
 
-@pytest.fixture(params=["postgres18", "postgres15"])
-def server(request: pytest.FixtureRequest) -> Server:
-    server: Server = request.getfixturevalue(request.param)
-    return server
-
-
 @pytest.fixture
 def encrypted(postgres15: Server) -> Server:
     return postgres15

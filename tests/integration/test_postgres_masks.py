@@ -85,12 +85,6 @@ class Raw:
         self._socket.close()
 
 
-@pytest.fixture(params=["postgres18", "postgres15"])
-def server(request: pytest.FixtureRequest) -> Server:
-    running: Server = request.getfixturevalue(request.param)
-    return running
-
-
 @pytest.fixture
 def raw(server: Server) -> Iterator[Raw]:
     with contextlib.closing(Raw(server)) as connected:

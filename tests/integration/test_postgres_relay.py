@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 import struct
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -14,7 +13,7 @@ from psycopg import errors
 
 from extproc.identity.base import PeerCertificate
 from extproc.postgres import relay as relay_module
-from tests.integration.postgres import Server, serving
+from tests.integration.postgres import Server
 from tests.integration.relays import Connection, Relays, relaying
 from tests.unit.playbook import Policy
 from tests.unit.postgres.talking import TERMINATE, startup
@@ -26,10 +25,9 @@ START = startup(user="job", database="app")
 SLEEP = "SELECT pg_sleep(30)"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with serving(18) as made:
-        yield made
+@pytest.fixture
+def server(postgres18: Server) -> Server:
+    return postgres18
 
 
 async def one(connection: Connection, text: str = "SELECT 1") -> Any:

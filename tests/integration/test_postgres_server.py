@@ -9,12 +9,6 @@ from psycopg.conninfo import make_conninfo
 from tests.integration.postgres import DATABASE, PASSWORDS, Server
 
 
-@pytest.fixture(params=["postgres18", "postgres15"])
-def server(request: pytest.FixtureRequest) -> Server:
-    server: Server = request.getfixturevalue(request.param)
-    return server
-
-
 def connect(server: Server, user: str, **options: str) -> psycopg.Connection[tuple[object, ...]]:
     target = {"host": "127.0.0.1", "port": str(server.port), "user": user, "dbname": DATABASE}
     return psycopg.connect(make_conninfo("", **target, **options), password=PASSWORDS.get(user))
