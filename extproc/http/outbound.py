@@ -156,7 +156,7 @@ class ResponseSide:
         if limit is None and self._unreserved < _RESERVE:
             return
         count, self._unreserved = self._unreserved, 0
-        total = self._services.sessions.reserve_bytes(self._permit.session, count)
+        total, _ = self._services.sessions.reserve(self._permit.session, size=count)
         if limit is not None and total > limit:
             raise Refusal("limit_exceeded", "the session's limit of bytes is used up")
 

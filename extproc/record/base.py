@@ -30,9 +30,6 @@ class SessionBook(Protocol):
     def open(self, identity: Identity, resource: Resource, now: float) -> Session:
         """Join or begin the identity's session on the resource and reserve one request in it."""
 
-    def reserve_bytes(self, session: Session, count: int) -> int:
-        """Add `count` bytes to the session before they are released; the new total."""
-
     def open_connection(self, identity: Identity, resource: Resource, now: float) -> tuple[Session, int]:
         """Join or begin the session as `open` does, counting no request; the connection's number in it, from 1."""
 

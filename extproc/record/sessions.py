@@ -84,10 +84,6 @@ class SqliteSessionBook:
         """Join or begin the session, without a request; the number is never given twice for one session key."""
         return self._open(identity, resource, now, connections=1)
 
-    def reserve_bytes(self, session: Session, count: int) -> int:
-        """Add `count` bytes before they are released; the session's new total."""
-        return self.reserve(session, size=count)[0]
-
     def reserve(self, session: Session, *, size: int = 0, rows: int = 0) -> tuple[int, int]:
         """Add bytes and rows before they are released; the session's new totals of both."""
         return self.add(session.key, size=size, rows=rows)

@@ -69,9 +69,6 @@ class Tally:
     def open_connection(self, identity: Identity, resource: Resource, now: float) -> tuple[Session, int]:
         return self._book.open_connection(identity, resource, now)
 
-    def reserve_bytes(self, session: Session, count: int) -> int:
-        return self.reserve(session, size=count)[0]
-
     def reserve(self, session: Session, *, size: int = 0, rows: int = 0) -> tuple[int, int]:
         """Add bytes and rows, with those that were only counted, before they are released; the new totals."""
         behind = self._behind.get(session.key) or _Behind()

@@ -130,17 +130,14 @@ class Sessions:
     def open(self, identity: Identity, resource: Resource, now: float) -> Session:
         return Session("s-1", "key", 1, 1)
 
-    def reserve_bytes(self, session: Session, count: int) -> int:
-        self.total += count
-        return self.total
-
     def open_connection(self, identity: Identity, resource: Resource, now: float) -> tuple[Session, int]:
         self.connections += 1
         return Session("s-1", "key", 1, 0), self.connections
 
     def reserve(self, session: Session, *, size: int = 0, rows: int = 0) -> tuple[int, int]:
+        self.total += size
         self.rows += rows
-        return self.reserve_bytes(session, size), self.rows
+        return self.total, self.rows
 
     def count(self, session: Session, *, size: int = 0, rows: int = 0) -> None:
         self.reserve(session, size=size, rows=rows)

@@ -23,7 +23,7 @@ def open_many(path: Path, count: int) -> None:
     book = SqliteSessionBook(path)
     for _ in range(count):
         session = book.open(JOB, APP, NOW)
-        book.reserve_bytes(session, 10)
+        book.reserve(session, size=10)
     book.close()
 
 
@@ -48,8 +48,8 @@ def test_each_request_is_counted_before_it_goes_on(book: SqliteSessionBook) -> N
 def test_bytes_are_counted_for_all_who_share_the_session(book: SqliteSessionBook, path: Path) -> None:
     other = SqliteSessionBook(path)
     session = book.open(JOB, APP, NOW)
-    assert book.reserve_bytes(session, 100) == 100
-    assert other.reserve_bytes(other.open(JOB, APP, NOW), 50) == 150
+    assert book.reserve(session, size=100)[0] == 100
+    assert other.reserve(other.open(JOB, APP, NOW), size=50)[0] == 150
     assert book.open(JOB, APP, NOW).bytes_out == 150
     other.close()
 
@@ -59,7 +59,7 @@ def test_rows_and_bytes_are_counted_in_one_write(book: SqliteSessionBook, path: 
     session = book.open(JOB, APP, NOW)
     assert book.reserve(session, size=100, rows=3) == (100, 3)
     assert other.reserve(session, rows=4) == (100, 7)
-    assert other.reserve_bytes(session, 1) == 101
+    assert other.reserve(session, size=1)[0] == 101
     again = book.open(JOB, APP, NOW)
     assert (again.bytes_out, again.rows_out) == (101, 7)
     other.close()
@@ -132,12 +132,12 @@ def test_a_session_is_of_one_resource_and_of_every_token_of_its_run(book: Sqlite
 
 def test_half_an_hour_without_a_request_begins_the_next_generation(book: SqliteSessionBook) -> None:
     first = book.open(JOB, APP, NOW)
-    book.reserve_bytes(first, 100)
+    book.reserve(first, size=100)
     assert book.open(JOB, APP, NOW + IDLE).generation == 1
     later = book.open(JOB, APP, NOW + 2 * IDLE + 1)
     assert later.id == f"s-{first.key[:16]}-2"
     assert (later.generation, later.requests, later.bytes_out) == (2, 1, 0)
-    assert book.reserve_bytes(first, 5) == 5  # an older generation's bytes are not forgotten
+    assert book.reserve(first, size=5)[0] == 5  # an older generation's bytes are not forgotten
 
 
 def test_a_clock_that_steps_back_does_not_close_a_session(book: SqliteSessionBook) -> None:
@@ -173,7 +173,7 @@ def test_a_book_that_is_locked_too_long_refuses(
     with pytest.raises(Refusal, match="record_unavailable"):
         book.open(JOB, APP, NOW)
     with pytest.raises(Refusal, match="record_unavailable"):
-        book.reserve_bytes(session, 1)
+        book.reserve(session, size=1)
     other.execute("ROLLBACK")
     other.close()
     assert book.open(JOB, APP, NOW).requests == 2
@@ -182,7 +182,7 @@ def test_a_book_that_is_locked_too_long_refuses(
 def test_bytes_of_a_session_that_nobody_opened_are_refused(book: SqliteSessionBook) -> None:
     session = replace(book.open(JOB, APP, NOW), key="00" * 32)
     with pytest.raises(Refusal, match="record_unavailable"):
-        book.reserve_bytes(session, 1)
+        book.reserve(session, size=1)
 
 
 def test_the_file_is_for_its_owner_alone(path: Path) -> None:

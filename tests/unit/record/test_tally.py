@@ -82,9 +82,9 @@ def test_totals_that_are_asked_for_are_exact(path: Path) -> None:
         other = SqliteSessionBook(path)
         session = book.open(JOB, APP, NOW)
         book.count(session, size=100, rows=1)
-        other.reserve_bytes(session, 1000)
+        other.reserve(session, size=1000)
         assert book.reserve(session, size=10, rows=1) == (1110, 2)
-        assert book.reserve_bytes(session, 1) == 1111
+        assert book.reserve(session, size=1)[0] == 1111
         other.close()
 
     run(path, use)
