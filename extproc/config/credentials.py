@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import model_validator
 
-from extproc.config.fields import Header, Section
+from extproc.config.fields import IDENTIFIER, Header, Section
 from extproc.credential.base import FOR, Kind
 
 
@@ -35,8 +35,9 @@ class CredentialSection(Section):
     @model_validator(mode="after")
     def _whose(self) -> Self:
         if FOR[self.kind] == "postgres":
-            if not self.username or not 0 < len(self.username.encode(errors="replace")) <= 63 or "\0" in self.username:
-                raise ValueError("expected `username`, the database's user, at most 63 bytes")
+            name = self.username or ""
+            if not 0 < len(name.encode(errors="replace")) <= IDENTIFIER or "\0" in name:
+                raise ValueError(f"expected `username`, the database's user, at most {IDENTIFIER} bytes")
         elif self.username is not None and self.kind != "basic":
             raise ValueError("expected `username` only with kind: basic, password or certificate")
         return self

@@ -17,7 +17,7 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _ADDRESS = re.compile(r"(?P<host>\[[0-9a-f:]+\]|[0-9a-zA-Z.-]+):(?P<port>[0-9]{1,5})")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_IDENTIFIER = 63  # bytes of a name that PostgreSQL keeps (its documentation, 4.1.1)
+IDENTIFIER: Final = 63  # bytes of a name that PostgreSQL keeps (its documentation, 4.1.1)
 SOCKET_PATH: Final = 107  # bytes of a unix socket's path (unix(7))
 METHODS = frozenset(
     {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "REPORT", "MKCOL", "QUERY"}
@@ -86,8 +86,8 @@ def _subject(value: str) -> str:
 
 
 def _identifier(value: str) -> str:
-    if not 0 < len(value.encode(errors="surrogatepass")) <= _IDENTIFIER or not value.isprintable():
-        raise ValueError(f"expected a name of PostgreSQL's, at most {_IDENTIFIER} bytes")
+    if not 0 < len(value.encode(errors="surrogatepass")) <= IDENTIFIER or not value.isprintable():
+        raise ValueError(f"expected a name of PostgreSQL's, at most {IDENTIFIER} bytes")
     return value
 
 
