@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, TypeVar
+from typing import Final
 
 from extproc.errors import Refusal
 from extproc.postgres import introspect, wire
@@ -15,27 +14,26 @@ from extproc.postgres.channel import Channel, next_chunk
 from extproc.postgres.introspect import CatalogError, Part, Session
 from extproc.postgres.reading import Reading
 from extproc.postgres.wire import Message, ProtocolViolation, Reader
+from extproc.remembered import Remembered
 
 log = logging.getLogger("extproc.postgres")
 
 _WITHIN: Final = 15.0  # seconds
-_READINGS: Final = 64  # that are remembered; each connection keeps its own alive
+_KEPT: Final = 64  # that are remembered; each connection keeps its own alive
 _ROUNDS: Final = 3  # a database that changes while it is read is read again
 _LARGEST: Final = 256 * 1024 * 1024  # bytes of a message
 
 Table = list[list[str | None]]
 Outside = Callable[[], Awaitable[Session]]
 _ISOLATION: Final = "SELECT pg_catalog.current_setting('transaction_isolation')"
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 class Catalogs:
     """Of one database, as all roles see it."""
 
     def __init__(self) -> None:
-        self._readings: OrderedDict[Session, Reading] = OrderedDict()
-        self._own: OrderedDict[tuple[str, str, str], Part] = OrderedDict()
+        self._readings = Remembered[Session, Reading](_KEPT)
+        self._own = Remembered[tuple[str, str, str], Part](_KEPT)
         self._built_in: dict[str, Part] = {}
         self._busy = asyncio.Lock()
 
@@ -50,9 +48,7 @@ class Catalogs:
                     session = await look(channel)
                     if in_transaction and await _has_snapshot(channel):
                         _require_same(session, await outside())
-                    known = self._readings.get(session)
-                    if known is not None:
-                        self._readings.move_to_end(session)
+                    if (known := self._readings.get(session)) is not None:
                         return known
                     async with self._busy:
                         found = await self._fetch(channel, session, in_transaction=in_transaction)
@@ -64,21 +60,19 @@ class Catalogs:
 
     async def _fetch(self, channel: Channel, session: Session, *, in_transaction: bool) -> Reading | None:
         """None where the database has changed since `session` was seen."""
-        if session in self._readings:
-            return self._readings[session]
+        if (known := self._readings.get(session)) is not None:
+            return known  # somebody else has read it meanwhile
         own = self._own.get(session.key)
         if own is None:
             own = await self._part(channel, introspect.OWN, in_transaction=in_transaction)
             if own.session.key != session.key:
                 return None
-            _keep(self._own, session.key, own)
+            self._own.put(session.key, own)
         built_in = self._built_in.get(session.release)
         if built_in is None:
             built_in = await self._part(channel, introspect.BUILT_IN, in_transaction=in_transaction)
             self._built_in = {session.release: built_in}
-        reading = Reading(await asyncio.to_thread(introspect.combine, session, built_in, own))
-        _keep(self._readings, session, reading)
-        return reading
+        return self._readings.put(session, Reading(await asyncio.to_thread(introspect.combine, session, built_in, own)))
 
     async def _part(self, channel: Channel, statements: Sequence[str], *, in_transaction: bool) -> Part:
         try:
@@ -104,12 +98,6 @@ async def _has_snapshot(channel: Channel) -> bool:
 def _require_same(inside: Session, outside: Session) -> None:
     if inside.key != outside.key:
         raise Refusal("statement_refused", "definitions changed since this transaction began: end it first")
-
-
-def _keep(where: OrderedDict[K, V], key: K, value: V) -> None:
-    where[key] = value
-    if len(where) > _READINGS:
-        where.popitem(last=False)
 
 
 async def _run(channel: Channel, statements: Sequence[str]) -> list[Table]:
