@@ -19,7 +19,7 @@ from extproc.remembered import Remembered
 log = logging.getLogger("extproc.postgres")
 
 _WITHIN: Final = 15.0  # seconds
-_KEPT: Final = 64  # that are remembered; each connection keeps its own alive
+_READINGS: Final = 64  # that are remembered; each connection keeps its own alive
 _ROUNDS: Final = 3  # a database that changes while it is read is read again
 _LARGEST: Final = 256 * 1024 * 1024  # bytes of a message
 
@@ -32,8 +32,8 @@ class Catalogs:
     """Of one database, as all roles see it."""
 
     def __init__(self) -> None:
-        self._readings = Remembered[Session, Reading](_KEPT)
-        self._own = Remembered[tuple[str, str, str], Part](_KEPT)
+        self._readings = Remembered[Session, Reading](_READINGS)
+        self._own = Remembered[tuple[str, str, str], Part](_READINGS)
         self._built_in: dict[str, Part] = {}
         self._busy = asyncio.Lock()
 
