@@ -7,25 +7,14 @@ import socket
 import time
 from typing import ClassVar
 
-from extproc.postgres import wire
 from tests.integration.gateway import Gateway
-
-BIND = wire.message(b"B", b"\0\0" + bytes(6))  # the unnamed statement to the unnamed portal, nothing with it
-EXECUTE = wire.message(b"E", b"\0" + bytes(4))
-SYNC = wire.message(b"S")
-
-
-def query(text: str) -> bytes:
-    return wire.message(b"Q", text.encode() + b"\0")
-
-
-def parse(text: str, name: bytes = b"") -> bytes:
-    return wire.message(b"P", name + b"\0" + text.encode() + b"\0" + bytes(2))
+from tests.integration.postgres import DATABASE
+from tests.unit.postgres.talking import bind, execute, parse, password, startup
 
 
 def run(text: str) -> bytes:
     """Parse, Bind, Execute of one statement."""
-    return parse(text) + BIND + EXECUTE
+    return parse(text) + bind() + execute()
 
 
 class RawClient:
@@ -34,14 +23,14 @@ class RawClient:
     opened: ClassVar[list[RawClient]] = []
 
     def __init__(self, gateway: Gateway, token: str | None = None) -> None:
+        secret = password(token or gateway.token())
         self.sock = socket.create_connection(("127.0.0.1", gateway.database_port))
         self.sock.settimeout(20)
         self.opened.append(self)
         self.seen = b""
-        body = b"\0\3\0\0user\0job\0database\0" + gateway.dsn().partition("dbname=")[2].split()[0].encode() + b"\0\0"
-        self.sock.sendall((len(body) + 4).to_bytes(4, "big") + body)
+        self.sock.sendall(startup(user="job", database=DATABASE))
         self.until(b"R")
-        self.sock.sendall(wire.message(b"p", (token or gateway.token()).encode() + b"\0"))
+        self.sock.sendall(secret)
         key = next(body for kind, body in self.until(b"Z") if kind == b"K")
         self.process, self.key = int.from_bytes(key[:4], "big"), key[4:]
         self.seen = b""

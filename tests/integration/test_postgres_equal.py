@@ -16,9 +16,10 @@ from tests.integration.equal import commands, errors, protocol, types
 from tests.integration.equal.client import Talk, comparable
 from tests.integration.equal.different import DIFFERENT, Different, fields, summary
 from tests.integration.equal.pieces import conversation, splitter, together
-from tests.integration.equal.says import extended, query, simple
+from tests.integration.equal.says import extended, simple
 from tests.integration.equal.twins import Difference, Twins, shown, twins
 from tests.integration.gateway import ALLOW_ALL
+from tests.unit.postgres.talking import query
 
 pytestmark = pytest.mark.envoy
 

@@ -17,7 +17,8 @@ from extproc.postgres import wire
 from tests.integration.database import running
 from tests.integration.gateway import Gateway
 from tests.integration.postgres import Server, serving
-from tests.integration.rawpg import EXECUTE, SYNC, RawClient, parse, query, run, wait_for
+from tests.integration.rawpg import RawClient, run, wait_for
+from tests.unit.postgres.talking import SYNC, execute, parse, query
 
 pytestmark = pytest.mark.envoy
 
@@ -35,7 +36,7 @@ RAW = (b"raw-secret-", b"078-05-1120")
 # A statement for each way in which one can be under way; each carries the mark.
 SIMPLE = query(f"select '{MARK}'")
 EXTENDED = run(f"select '{MARK}'") + SYNC
-PREPARE = parse(f"select '{MARK}'", b"s") + SYNC
+PREPARE = parse(f"select '{MARK}'", "s") + SYNC
 COPY_IN = query(f"copy sink from stdin /* {MARK} */")
 SEVERAL = query(f"select 1; select '{MARK}'")
 STATEMENTS = {"simple": SIMPLE, "extended": EXTENDED, "prepare": PREPARE, "copy in": COPY_IN, "several": SEVERAL}
@@ -345,7 +346,7 @@ def test_bytes_that_are_no_protocol_cut_the_connection(gateway: Gateway, server:
         wire.message(b"Q", f"select '{MARK}'\0select 2\0".encode()),
         wire.message(b"P", b"\0select '" + MARK.encode()),
         wire.message(b"p", MARK.encode() + b"\0"),
-        wire.message(b"B", b"\0\0\0\1\0\7") + EXECUTE + SYNC,
+        wire.message(b"B", b"\0\0\0\1\0\7") + execute() + SYNC,
         parse("select 1") + wire.message(b"D", b"Xname\0"),
         wire.message(b"Q", b"select '\xff" + MARK.encode() + b"'\0"),
     ]

@@ -6,7 +6,6 @@ import contextlib
 import datetime as dt
 import decimal
 import socket
-import struct
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -24,9 +23,9 @@ from extproc.postgres.maskplan import MaskColumn, MaskPlan
 from extproc.postgres.rows import RowMask
 from extproc.postgres.sql.model import CopyShape
 from extproc.postgres.values import type_info
-from extproc.postgres.wire import message
 from extproc.redact.detectors import ALL
-from tests.integration.postgres import SUPERUSER, Server
+from tests.integration.postgres import DATABASE, SUPERUSER, Server
+from tests.unit.postgres.talking import SYNC, bind, describe, execute, parse, query, startup
 
 KEY = b"k" * 32
 VALUES: dict[str, tuple[str, Any]] = {  # a column of that type, with that value, comes out as that
@@ -54,8 +53,7 @@ class Raw:
     def __init__(self, server: Server) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.connect(str(server.socket))
-        body = b"\0\3\0\0user\0" + SUPERUSER.encode() + b"\0database\0app\0\0"
-        self._socket.sendall(struct.pack("!I", len(body) + 4) + body)
+        self._socket.sendall(startup(user=SUPERUSER, database=DATABASE))
         self._backend = Backend(1 << 24)
         self.until_ready()
 
@@ -71,14 +69,11 @@ class Raw:
             self._backend.feed(data)
 
     def simple(self, text: str) -> list[Any]:
-        self._socket.sendall(message(b"Q", text.encode() + b"\0"))
+        self._socket.sendall(query(text))
         return self.until_ready()
 
     def extended(self, text: str, binary: int) -> list[Any]:
-        parse = message(b"P", b"\0" + text.encode() + b"\0\0\0")
-        bind = message(b"B", b"\0\0\0\0\0\0" + struct.pack("!HH", 1, binary))
-        rest = message(b"D", b"P\0") + message(b"E", b"\0" + bytes(4)) + message(b"S")
-        self._socket.sendall(parse + bind + rest)
+        self._socket.sendall(parse(text) + bind(results=[binary]) + describe("P") + execute() + SYNC)
         return self.until_ready()
 
     def close(self) -> None:
@@ -100,8 +95,8 @@ def connection(server: Server) -> Iterator[psycopg.Connection]:
 
 @pytest.mark.parametrize("binary", [0, 1])
 def test_detectors_find_the_same_in_both_formats(raw: Raw, binary: int) -> None:
-    query = "SELECT " + ", ".join(f"{value}::{name}" for name, (value, _) in VALUES.items())
-    answer = raw.extended(query, binary)
+    text = "SELECT " + ", ".join(f"{value}::{name}" for name, (value, _) in VALUES.items())
+    answer = raw.extended(text, binary)
     (described,) = [fields_of(one.body) for one in answer if not isinstance(one, Rows) and one.kind == b"T"]
     (sent,) = [one for one in answer if isinstance(one, Rows)]
     columns = tuple(MaskColumn(one.name, type_info(one.type, {}), int(one.binary)) for one in described)

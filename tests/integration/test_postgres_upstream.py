@@ -11,7 +11,8 @@ import pytest
 from tests.integration.certificates import Authority
 from tests.integration.database import psql, running
 from tests.integration.postgres import Server
-from tests.integration.rawpg import RawClient, cancel, query, wait_for
+from tests.integration.rawpg import RawClient, cancel, wait_for
+from tests.unit.postgres.talking import query
 
 pytestmark = pytest.mark.envoy
 

@@ -19,7 +19,8 @@ from tests.integration.certificates import Authority
 from tests.integration.database import psql, running
 from tests.integration.gateway import ROOT, Gateway
 from tests.integration.postgres import PASSWORDS, Server, serving
-from tests.integration.rawpg import EXECUTE, SYNC, RawClient, cancel, parse, query, run, wait_for
+from tests.integration.rawpg import RawClient, cancel, run, wait_for
+from tests.unit.postgres.talking import SYNC, bind, close, execute, parse, query, startup
 
 pytestmark = pytest.mark.envoy
 
@@ -234,10 +235,10 @@ def test_settings_that_change_what_is_read_or_written_stay(by_looks: Gateway, se
 def test_a_name_means_what_the_server_has_under_it(by_looks: Gateway) -> None:
     """After an error the server skips a Parse; whoever counted it would run another text under its name."""
     client = RawClient(by_looks)
-    client.send(parse("select 'one'", b"s"), SYNC).until(b"Z")
-    client.send(run("select 1/0"), wire.message(b"C", b"Ss\0"), parse("select 'two'", b"s"), SYNC).until(b"Z", 2)
+    client.send(parse("select 'one'", "s"), SYNC).until(b"Z")
+    client.send(run("select 1/0"), close("S", "s"), parse("select 'two'", "s"), SYNC).until(b"Z", 2)
     client.seen = b""
-    client.send(wire.message(b"B", b"\0s\0" + bytes(6)), EXECUTE, SYNC).until(b"Z")
+    client.send(bind("s"), execute(), SYNC).until(b"Z")
     assert b"one" in client.seen
     assert b"two" not in client.seen
     # What SQL prepares is another thing than what messages prepare, and the gateway's own names are nobody's.
@@ -292,8 +293,7 @@ def test_clear_text_never_carries_a_token(server: Server, tmp_path: Path) -> Non
     with running(server, database={"tls": tls}) as gateway:
         port = gateway.database_port
         with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
-            body = b"\0\3\0\0user\0job\0\0"
-            sock.sendall((len(body) + 4).to_bytes(4, "big") + body)
+            sock.sendall(startup(user="job"))
             answer = sock.recv(4096)
         assert answer[:1] == b"E"  # and no request for a password
         assert b"plaintext_refused" in answer

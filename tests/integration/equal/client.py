@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tests.unit.postgres import talking
+
 _WITHIN = 30  # seconds without a byte
 _PLACE = re.compile(rb"pg_temp_\d+")
 
@@ -113,14 +115,11 @@ def connect(
     cut = split or (lambda data: [data])
     sock = socket.create_connection(("127.0.0.1", port))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    given = {"user": user, "database": "app", "client_encoding": "UTF8", **parameters}
-    body = b"\0\x03\0\0" + b"".join(f"{name}\0{value}\0".encode() for name, value in given.items()) + b"\0"
     client = Client(sock)
-    client.send(cut((len(body) + 4).to_bytes(4, "big") + body))
+    client.send(cut(talking.startup((3, 0), user=user, database="app", client_encoding="UTF8", **parameters)))
     first = client._next()
     if first == Message("R", b"\0\0\0\x03"):
-        secret = password.encode() + b"\0"
-        client.send(cut(b"p" + (len(secret) + 4).to_bytes(4, "big") + secret))
+        client.send(cut(talking.password(password)))
         first = client._next()
     assert first is not None
     client.greeting = [first, *client.answers(1)]

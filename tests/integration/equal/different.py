@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.integration.equal.client import Message, Talk
-from tests.integration.equal.says import SYNC, bind, execute, extended, message, parse, simple
+from tests.integration.equal.says import extended, simple
+from tests.unit.postgres.backendmessages import message
+from tests.unit.postgres.talking import SYNC, bind, execute, parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ DIFFERENT: Final = [
     ),
     Different(
         OWN,
-        Talk("too many values", parse("SELECT 1", "s") + bind(["1"], statement="s") + execute() + SYNC),
+        Talk("too many values", parse("SELECT 1", "s") + bind("s", values=["1"]) + execute() + SYNC),
         "08P01 I",
         "08P01 I",
     ),

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from tests.integration.equal.client import Talk
-from tests.integration.equal.says import (
+from tests.integration.equal.says import extended, simple
+from tests.unit.postgres.talking import (
     COPY_DONE,
     FLUSH,
     SYNC,
@@ -16,10 +17,8 @@ from tests.integration.equal.says import (
     copy_fail,
     describe,
     execute,
-    extended,
     parse,
     query,
-    simple,
 )
 
 SERIES: Final = "SELECT i, 'row ' || i AS t, NULL::int AS n FROM generate_series(1, $1::int) i"
@@ -27,30 +26,36 @@ SERIES: Final = "SELECT i, 'row ' || i AS t, NULL::int AS n FROM generate_series
 
 def run(text: str, *values: bytes | str | None, statement: str = "") -> bytes:
     """Without Sync."""
-    return parse(text, statement) + bind(values, statement=statement) + describe("P") + execute()
+    return parse(text, statement) + bind(statement, values=values) + describe("P") + execute()
 
 
 def statements() -> Iterator[Talk]:
     """Named and unnamed, prepared once and executed often."""
     yield Talk("parse and describe", parse(SERIES, "s1") + describe("S", "s1") + SYNC)
     for number in range(1, 8):
-        yield Talk(f"execution {number}", bind([str(number)], statement="s1") + describe("P") + execute() + SYNC)
-    yield Talk("no describe", bind(["2"], statement="s1") + execute() + SYNC)
-    yield Talk("no describe, binary", bind([b"\0\0\0\3"], statement="s1", formats=[1], results=[1]) + execute() + SYNC)
-    yield Talk("mixed formats", bind(["1"], statement="s1", results=[1, 0, 0]) + describe("P") + execute() + SYNC)
-    yield Talk("too few formats", bind(["1"], statement="s1", results=[1, 0]) + execute() + SYNC)
-    yield Talk("a bad value", bind(["x"], statement="s1") + execute() + SYNC)
-    yield Talk("a bad binary value", bind([b"\0\1"], statement="s1", formats=[1]) + execute() + SYNC)
+        yield Talk(f"execution {number}", bind(values=[str(number)], statement="s1") + describe("P") + execute() + SYNC)
+    yield Talk("no describe", bind(values=["2"], statement="s1") + execute() + SYNC)
+    yield Talk(
+        "no describe, binary", bind(values=[b"\0\0\0\3"], statement="s1", formats=[1], results=[1]) + execute() + SYNC
+    )
+    yield Talk(
+        "mixed formats", bind(values=["1"], statement="s1", results=[1, 0, 0]) + describe("P") + execute() + SYNC
+    )
+    yield Talk("too few formats", bind(values=["1"], statement="s1", results=[1, 0]) + execute() + SYNC)
+    yield Talk("a bad value", bind(values=["x"], statement="s1") + execute() + SYNC)
+    yield Talk("a bad binary value", bind(values=[b"\0\1"], statement="s1", formats=[1]) + execute() + SYNC)
     yield Talk("parsed twice", parse("SELECT 1", "s2") + SYNC)
     yield Talk("closed", close("S", "s2") + close("S", "s2") + close("S", "never") + close("P", "never") + SYNC)
     yield Talk("parsed again", run("SELECT 2, 'two'", statement="s2") + SYNC)
     yield Talk("closed and parsed at once", close("S", "s2") + run("SELECT 3", statement="s2") + SYNC)
-    yield Talk("the unnamed one", parse("SELECT $1::text") + describe("S") + bind(["a"]) + execute() + SYNC)
-    yield Talk("the unnamed one again", bind(["b"]) + execute() + bind([None]) + describe("P") + execute() + SYNC)
+    yield Talk("the unnamed one", parse("SELECT $1::text") + describe("S") + bind(values=["a"]) + execute() + SYNC)
+    yield Talk(
+        "the unnamed one again", bind(values=["b"]) + execute() + bind(values=[None]) + describe("P") + execute() + SYNC
+    )
     yield Talk("replaced", parse("SELECT 'new'") + bind() + execute() + SYNC)
     yield Talk("types given", parse("SELECT $1, $2, $3", types=[23, 25, 1082]) + describe("S") + SYNC)
     yield Talk("types half given", parse("SELECT $1 + 1, $2", types=[0, 1700]) + describe("S") + SYNC)
-    yield Talk("types unknown", parse("SELECT $1") + describe("S") + bind(["u"]) + execute() + SYNC)
+    yield Talk("types unknown", parse("SELECT $1") + describe("S") + bind(values=["u"]) + execute() + SYNC)
     yield Talk("parameters without a number", run("SELECT $2::int", None, "1") + SYNC)
     yield Talk("an empty string", parse("") + bind() + describe("P") + execute() + SYNC)
     yield Talk("a comment", parse("-- x") + describe("S") + bind() + execute() + SYNC)
@@ -73,16 +78,16 @@ def statements() -> Iterator[Talk]:
 
 
 def portals() -> Iterator[Talk]:
-    yield Talk("in parts", parse(SERIES) + bind(["7"]) + describe("P") + execute(most=3) * 3 + SYNC)
-    yield Talk("in parts, beyond the end", parse(SERIES) + bind(["2"]) + execute(most=2) * 3 + SYNC)
-    yield Talk("suspended at Sync", parse(SERIES) + bind(["7"], portal="c") + execute("c", 2) + SYNC)
+    yield Talk("in parts", parse(SERIES) + bind(values=["7"]) + describe("P") + execute(most=3) * 3 + SYNC)
+    yield Talk("in parts, beyond the end", parse(SERIES) + bind(values=["2"]) + execute(most=2) * 3 + SYNC)
+    yield Talk("suspended at Sync", parse(SERIES) + bind(values=["7"], portal="c") + execute("c", 2) + SYNC)
     yield simple("BEGIN")
-    yield Talk("a portal", parse(SERIES, "s") + bind(["9"], statement="s", portal="c") + execute("c", 2) + SYNC)
+    yield Talk("a portal", parse(SERIES, "s") + bind(values=["9"], statement="s", portal="c") + execute("c", 2) + SYNC)
     yield Talk("it goes on", execute("c", 3) + SYNC)
     yield simple("FETCH 1 FROM c")
     yield simple('MOVE FORWARD 1 IN "c" -- by SQL')
     yield extended("FETCH 1 c", results=[1])
-    yield Talk("two at once", bind(["4"], statement="s", portal="d") + execute("d", 1) + execute("c", 1) + SYNC)
+    yield Talk("two at once", bind(values=["4"], statement="s", portal="d") + execute("d", 1) + execute("c", 1) + SYNC)
     yield Talk("described", describe("P", "c") + describe("P", "d") + SYNC)
     yield simple("SELECT name, is_holdable FROM pg_cursors WHERE name = 'none'")
     yield Talk("closed", close("P", "c") + SYNC)
@@ -130,7 +135,8 @@ def pipelines() -> Iterator[Talk]:
     )
     insert = parse("INSERT INTO pipe VALUES ($1)", "ins")
     yield Talk(
-        "executemany", insert + b"".join(bind([str(n)], statement="ins") + execute() for n in range(10, 60)) + SYNC
+        "executemany",
+        insert + b"".join(bind(values=[str(n)], statement="ins") + execute() for n in range(10, 60)) + SYNC,
     )
     yield simple("SELECT count(*), sum(a) FROM pipe")
     yield Talk("only a sync", SYNC)

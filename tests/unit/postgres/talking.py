@@ -54,8 +54,8 @@ def close(kind: str, name: str = "") -> bytes:
     return message(b"C", kind.encode() + _names(name))
 
 
-def copy_data(data: bytes) -> bytes:
-    return message(b"d", data)
+def copy_data(*chunks: bytes) -> bytes:
+    return b"".join(message(b"d", one) for one in chunks)
 
 
 def copy_fail(why: str = "no more") -> bytes:
