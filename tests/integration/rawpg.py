@@ -46,7 +46,7 @@ class RawClient:
             if sum(one == kind for one, _ in found) >= count:
                 return found
             data = self.sock.recv(65536)
-            assert data, f"ended, with {[one for one, _ in found]}"
+            assert data, f"ended, with {[one for one, _ in found]}, and at last {found[-1:]}"
             self.seen += data
 
     def to_the_end(self) -> list[tuple[bytes, bytes]]:
