@@ -1,1 +1,4 @@
-"""PostgreSQL: the wire, a connection as a state machine, SQL read with PostgreSQL's own grammar, rows masked."""
+"""PostgreSQL: the wire, a connection as a state machine, and what drives it.
+
+`sql` understands statements, `masking` what comes back, `database` is the connection upstream.
+"""

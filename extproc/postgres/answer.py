@@ -15,7 +15,7 @@ from extproc.postgres import wire
 from extproc.postgres.backend import Rows
 from extproc.postgres.catalog import Catalog
 from extproc.postgres.link import Link, Steps, masked, of_server
-from extproc.postgres.masks import RecordMask, RowFilter, copy_filter
+from extproc.postgres.masking.masks import RecordMask, RowFilter, copy_filter
 from extproc.postgres.operation import SqlOperation
 from extproc.postgres.plan import Field, strategies
 from extproc.postgres.reading import Reading

@@ -19,7 +19,7 @@ from extproc.postgres.events import (
     Side,
     ToClient,
 )
-from extproc.postgres.notices import mask_fields
+from extproc.postgres.masking.notices import mask_fields
 from extproc.postgres.wire import Inbox, Message, ProtocolViolation, Reader
 from extproc.redact.text import mask
 from extproc.waits import Wait

@@ -25,14 +25,14 @@ from extproc.identity.base import PeerCertificate
 from extproc.model import PostgresResource
 from extproc.pipeline import Services
 from extproc.postgres import problem, proxy, wire
-from extproc.postgres.catalogs import Catalogs
 from extproc.postgres.channel import Channel
+from extproc.postgres.database.catalogs import Catalogs
+from extproc.postgres.database.upstream import DatabaseConnection, Key, new_key, worker_of
 from extproc.postgres.driver import Driver, Perform
 from extproc.postgres.events import Hello
 from extproc.postgres.handshake import Plain, receive_start
 from extproc.postgres.session import Connection
 from extproc.postgres.tls import ClientTls, ServerTls
-from extproc.postgres.upstream import DatabaseConnection, Key, new_key, worker_of
 from extproc.postgres.wire import ProtocolViolation
 
 log = logging.getLogger("extproc.postgres")

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from extproc.errors import Refusal
 from extproc.model import JSON, MaskRule
 from extproc.postgres.catalog import Catalog
-from extproc.postgres.masks import DataRows, row_filter
+from extproc.postgres.masking.masks import DataRows, row_filter
 from extproc.postgres.plan import ColumnRules, Field, strategies
 from extproc.postgres.reading import Reading
 from extproc.postgres.sql.model import Analysis, Statement, Step

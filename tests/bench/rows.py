@@ -17,11 +17,11 @@ from typing import Any
 
 from extproc.model import Strategy
 from extproc.postgres.backend import Backend, Rows
-from extproc.postgres.copyrows import CopyMask
-from extproc.postgres.maskplan import MaskColumn, MaskPlan
-from extproc.postgres.rows import RowMask
+from extproc.postgres.masking.copyrows import CopyMask
+from extproc.postgres.masking.maskplan import MaskColumn, MaskPlan
+from extproc.postgres.masking.rows import RowMask
+from extproc.postgres.masking.values import type_info
 from extproc.postgres.sql.model import CopyShape
-from extproc.postgres.values import type_info
 from extproc.redact.detectors import ALL
 
 READ, CAP, ROUNDS = 256 * 1024, 1 << 30, 5

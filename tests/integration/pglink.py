@@ -1,4 +1,4 @@
-"""A plain connection to a PostgreSQL server for tests: it logs in by `extproc.postgres.login` and runs simple queries."""
+"""A plain connection to a PostgreSQL server for tests: it logs in by `extproc.postgres.database.login` and runs simple queries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from extproc.postgres import wire
-from extproc.postgres.login import Channel, Login, Opening, Ready, require_tls, ssl_request
+from extproc.postgres.database.login import Channel, Login, Opening, Ready, require_tls, ssl_request
 from tests.integration.postgres import Server
 
 Row = tuple[str | None, ...]

@@ -23,7 +23,7 @@ from extproc.model import Decision
 from extproc.policy.decision import read_decision
 from extproc.policy.embedded import EmbeddedEngine
 from extproc.postgres.catalog import Catalog
-from extproc.postgres.login import Login
+from extproc.postgres.database.login import Login
 from extproc.postgres.operation import SqlOperation
 from extproc.postgres.plan import ColumnRules
 from extproc.postgres.sql.analyse import analyse

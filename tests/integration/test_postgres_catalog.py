@@ -10,8 +10,8 @@ import postgast
 import pytest
 
 from extproc.postgres.catalog import Catalog, Function, Relation
-from extproc.postgres.introspect import BUILT_IN, LOOK, OWN, WITHIN_FAILED, Part, combine, look, part, within
-from extproc.postgres.login import Login
+from extproc.postgres.database.introspect import BUILT_IN, LOOK, OWN, WITHIN_FAILED, Part, combine, look, part, within
+from extproc.postgres.database.login import Login
 from tests.integration.pglink import Link, linked
 from tests.integration.postgres import DATABASE, PASSWORDS, Server
 from tests.unit.postgres.sql import shop

@@ -10,7 +10,7 @@ import pytest
 from psycopg import pq
 
 from extproc.postgres.catalog import Catalog
-from extproc.postgres.introspect import BUILT_IN, LOOK, OWN, combine, look, part
+from extproc.postgres.database.introspect import BUILT_IN, LOOK, OWN, combine, look, part
 from extproc.postgres.sql.analyse import analyse, origins_of
 from extproc.postgres.sql.model import Analysis, OutputColumn
 from tests.integration.lineage_statements import FIXED, OTHER, ROWS, Random

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from extproc.postgres.login import Login, LoginError, cancel_request
+from extproc.postgres.database.login import Login, LoginError, cancel_request
 from extproc.postgres.settings import PINNED
 from tests.integration.pglink import linked, trusting
 from tests.integration.postgres import DATABASE, PASSWORDS, Server, serving

@@ -18,11 +18,11 @@ from psycopg.pq import Format
 from extproc.model import Strategy
 from extproc.postgres.answer import fields_of
 from extproc.postgres.backend import Backend, Rows
-from extproc.postgres.copyrows import CopyMask
-from extproc.postgres.maskplan import MaskColumn, MaskPlan
-from extproc.postgres.rows import RowMask
+from extproc.postgres.masking.copyrows import CopyMask
+from extproc.postgres.masking.maskplan import MaskColumn, MaskPlan
+from extproc.postgres.masking.rows import RowMask
+from extproc.postgres.masking.values import type_info
 from extproc.postgres.sql.model import CopyShape
-from extproc.postgres.values import type_info
 from extproc.redact.detectors import ALL
 from tests.integration.postgres import DATABASE, SUPERUSER, Server
 from tests.unit.postgres.talking import SYNC, bind, describe, execute, parse, query, startup

@@ -13,7 +13,7 @@ from psycopg.pq import Format
 
 from extproc.model import Strategy
 from extproc.postgres.catalog import Type
-from extproc.postgres.values import TypeInfo, masked, type_info
+from extproc.postgres.masking.values import TypeInfo, masked, type_info
 from tests.integration.postgres import SUPERUSER, Server
 
 KEY = b"k" * 32

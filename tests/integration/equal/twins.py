@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from extproc.postgres.login import Login
+from extproc.postgres.database.login import Login
 from tests.integration import cluster
 from tests.integration.database import running
 from tests.integration.equal import types

@@ -6,7 +6,7 @@ import pytest
 
 from extproc.errors import CODES, Refusal
 from extproc.postgres import problem
-from extproc.postgres.notices import mask_fields
+from extproc.postgres.masking.notices import mask_fields
 from extproc.postgres.wire import Reader
 from tests.unit.postgres.talking import Heard, heard
 

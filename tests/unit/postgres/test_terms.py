@@ -12,9 +12,9 @@ from extproc.postgres.plan import Field
 from extproc.postgres.reading import Reading
 from extproc.postgres.terms import columns_of, masks_of, require_allowed, terms_of
 from tests.unit.postgres.backendmessages import rows as read_rows
+from tests.unit.postgres.masking.test_masks import run_of
 from tests.unit.postgres.sql.shop import shop
 from tests.unit.postgres.talking import rows
-from tests.unit.postgres.test_masks import run_of
 
 KEY = b"k" * 32
 SSN, NAME = (MaskRule(columns=("ssn",)),), (MaskRule(columns=("name",)),)

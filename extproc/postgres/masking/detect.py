@@ -9,8 +9,8 @@ from typing import Final
 import orjson
 
 from extproc.model import Strategy
-from extproc.postgres import arrays
-from extproc.postgres.values import JSONB_VERSION, TypeInfo, masked
+from extproc.postgres.masking import arrays
+from extproc.postgres.masking.values import JSONB_VERSION, TypeInfo, masked
 from extproc.redact import checks
 from extproc.redact.detectors import CONTEXT, Hit, search_for
 from extproc.redact.escapes import JsonUnescape, escape

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from extproc.errors import Refusal
 from extproc.model import Strategy
-from extproc.postgres.maskplan import MaskColumn, MaskPlan
-from extproc.postgres.rows import RowMask
-from extproc.postgres.values import type_info
+from extproc.postgres.masking.maskplan import MaskColumn, MaskPlan
+from extproc.postgres.masking.rows import RowMask
+from extproc.postgres.masking.values import type_info
 from extproc.postgres.wire import ProtocolViolation
 from extproc.redact.detectors import ALL, mask_text
 from extproc.redact.stream import DetectorFilter
@@ -242,7 +242,7 @@ def test_a_value_in_something_unknown_makes_it_null(binary: bool, value: bytes) 
 def test_columns_become_what_each_value_by_itself_becomes(
     sent: list[list[bytes | None]], chosen: list[Strategy | None], batches: list[int], also: bool
 ) -> None:
-    from extproc.postgres.values import masked
+    from extproc.postgres.masking.values import masked
 
     columns = [column(strategy=way, name=f"c{place}") for place, way in enumerate(chosen[: len(sent[0])])]
     detect = ALL if also else frozenset[str]()

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extproc.postgres import wire
-from extproc.postgres.authentication import MAX_ITERATIONS, METHODS, Channel, end_point
-from extproc.postgres.login import (
+from extproc.postgres.database.authentication import MAX_ITERATIONS, METHODS, Channel, end_point
+from extproc.postgres.database.login import (
     MAX_MESSAGE,
     MAX_TOTAL,
     Login,

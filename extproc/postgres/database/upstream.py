@@ -15,13 +15,13 @@ from typing import Any, Final
 from extproc.credential.base import CertificateCredential, LoginProvider
 from extproc.errors import Refusal
 from extproc.model import PostgresResource
-from extproc.postgres import login as start
-from extproc.postgres.catalogs import Catalogs, look
 from extproc.postgres.channel import Channel, next_chunk
+from extproc.postgres.database import login as start
+from extproc.postgres.database.catalogs import Catalogs, look
+from extproc.postgres.database.introspect import Session
+from extproc.postgres.database.login import Channel as LoginChannel
+from extproc.postgres.database.login import Login, LoginError, Opening, Ready
 from extproc.postgres.events import Connect, Connected
-from extproc.postgres.introspect import Session
-from extproc.postgres.login import Channel as LoginChannel
-from extproc.postgres.login import Login, LoginError, Opening, Ready
 from extproc.postgres.reading import Reading
 from extproc.postgres.settings import PINNED
 from extproc.postgres.tls import ClientTls

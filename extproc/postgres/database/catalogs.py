@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from extproc.errors import Refusal
-from extproc.postgres import introspect, wire
+from extproc.postgres import wire
 from extproc.postgres.backend import Backend, Rows
 from extproc.postgres.channel import Channel, next_chunk
-from extproc.postgres.introspect import CatalogError, Part, Session
+from extproc.postgres.database import introspect
+from extproc.postgres.database.introspect import CatalogError, Part, Session
 from extproc.postgres.reading import Reading
 from extproc.postgres.wire import Message, ProtocolViolation, Reader
 from extproc.remembered import Remembered

@@ -5,7 +5,7 @@ import pytest
 from extproc.errors import Refusal
 from extproc.model import MaskRule
 from extproc.postgres.backend import Backend, Rows
-from extproc.postgres.masks import RecordMask, copy_filter, row_filter
+from extproc.postgres.masking.masks import RecordMask, copy_filter, row_filter
 from extproc.postgres.plan import Field
 from extproc.postgres.sql.model import CopyShape
 from tests.unit.postgres.backendmessages import bodies, message

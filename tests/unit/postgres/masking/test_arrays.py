@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from extproc.errors import Refusal
-from extproc.postgres.arrays import edit_binary, edit_text
+from extproc.postgres.masking.arrays import edit_binary, edit_text
 
 elements = st.lists(st.none() | st.binary(max_size=8).map(lambda b: b.replace(b"\0", b"")), max_size=5)
 

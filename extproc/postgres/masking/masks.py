@@ -10,14 +10,14 @@ from extproc.errors import Refusal
 from extproc.model import MaskRule, Strategy
 from extproc.postgres.backend import Rows
 from extproc.postgres.catalog import Catalog, Type
-from extproc.postgres.copyrows import CopyMask
 from extproc.postgres.framing import messages, run
-from extproc.postgres.maskplan import MaskColumn, MaskPlan
-from extproc.postgres.notices import mask_fields
+from extproc.postgres.masking.copyrows import CopyMask
+from extproc.postgres.masking.maskplan import MaskColumn, MaskPlan
+from extproc.postgres.masking.notices import mask_fields
+from extproc.postgres.masking.rows import DATA_ROW, RowMask
+from extproc.postgres.masking.values import TEXT, TypeInfo, type_info
 from extproc.postgres.plan import Field
-from extproc.postgres.rows import DATA_ROW, RowMask
 from extproc.postgres.sql.model import CopyShape
-from extproc.postgres.values import TEXT, TypeInfo, type_info
 from extproc.postgres.wire import ProtocolViolation, message
 from extproc.redact.detectors import ALL, mask_text
 

@@ -12,13 +12,13 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from extproc.errors import Refusal
-from extproc.postgres.candidates import LARGE, Candidates
-from extproc.postgres.copyformat import copy_format
-from extproc.postgres.detect import Detection
-from extproc.postgres.maskplan import MaskColumn, MaskPlan, counts_by_name
-from extproc.postgres.search import holds_json, other_fields
+from extproc.postgres.masking.candidates import LARGE, Candidates
+from extproc.postgres.masking.copyformat import copy_format
+from extproc.postgres.masking.detect import Detection
+from extproc.postgres.masking.maskplan import MaskColumn, MaskPlan, counts_by_name
+from extproc.postgres.masking.search import holds_json, other_fields
+from extproc.postgres.masking.values import masked, varies
 from extproc.postgres.sql.model import CopyShape
-from extproc.postgres.values import masked, varies
 from extproc.postgres.wire import ProtocolViolation
 
 COPY_DATA: Final = ord("d")

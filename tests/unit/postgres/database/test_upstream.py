@@ -11,11 +11,11 @@ import pytest
 from extproc.credential.base import PasswordCredential
 from extproc.errors import Refusal
 from extproc.model import PostgresResource
-from extproc.postgres.catalogs import Catalogs
+from extproc.postgres.database.catalogs import Catalogs
+from extproc.postgres.database.upstream import DatabaseConnection, Key, new_key, worker_of
 from extproc.postgres.events import Connect
 from extproc.postgres.settings import PINNED
 from extproc.postgres.tls import ClientTls
-from extproc.postgres.upstream import DatabaseConnection, Key, new_key, worker_of
 from extproc.postgres.wire import startup
 from tests.unit.postgres.backendmessages import message
 from tests.unit.postgres.talking import failure, parameter, ready

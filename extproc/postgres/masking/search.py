@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from extproc.errors import Refusal
-from extproc.postgres.candidates import LARGE, Candidates
-from extproc.postgres.detect import Detection, may_be_card
-from extproc.postgres.maskplan import MaskColumn, MaskPlan, counts_by_name
+from extproc.postgres.masking.candidates import LARGE, Candidates
+from extproc.postgres.masking.detect import Detection, may_be_card
+from extproc.postgres.masking.maskplan import MaskColumn, MaskPlan, counts_by_name
 from extproc.postgres.wire import ProtocolViolation
 from extproc.redact import checks
 from extproc.redact.detectors import CONTEXT

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from extproc.errors import Refusal
 from extproc.model import Strategy
-from extproc.postgres import copyrows
-from extproc.postgres.copyrows import CopyMask
-from extproc.postgres.detect import Detection
-from extproc.postgres.maskplan import MaskColumn, MaskPlan
+from extproc.postgres.masking import copyrows
+from extproc.postgres.masking.copyrows import CopyMask
+from extproc.postgres.masking.detect import Detection
+from extproc.postgres.masking.maskplan import MaskColumn, MaskPlan
+from extproc.postgres.masking.values import masked, type_info
 from extproc.postgres.sql.model import CopyShape
-from extproc.postgres.values import masked, type_info
 from extproc.postgres.wire import ProtocolViolation
 from extproc.redact.detectors import ALL
 from tests.unit.postgres.backendmessages import bodies, ends, in_batches, message, texts

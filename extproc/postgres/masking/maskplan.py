@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from extproc.model import Strategy
-from extproc.postgres.values import TypeInfo
+from extproc.postgres.masking.values import TypeInfo
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,8 @@ from typing import Final
 
 import orjson
 
-from extproc.postgres import introspect_sql as sql
 from extproc.postgres.catalog import Catalog, Column, Function, Operator, Relation, Type, Volatility
+from extproc.postgres.database import introspect_sql as sql
 
 Rows = Sequence[Sequence[str | None]]
 LOOK: Final = sql.LOOK

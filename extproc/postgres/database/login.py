@@ -15,9 +15,9 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from extproc.postgres import authentication
-from extproc.postgres.authentication import METHODS, OK, Channel, Method
-from extproc.postgres.login_error import LoginError, of_server, violation
+from extproc.postgres.database import authentication
+from extproc.postgres.database.authentication import METHODS, OK, Channel, Method
+from extproc.postgres.database.login_error import LoginError, of_server, violation
 from extproc.postgres.wire import (
     CANCEL_REQUEST,
     MAX_STARTUP,

@@ -8,7 +8,7 @@ import pytest
 
 from extproc.model import Strategy
 from extproc.postgres.catalog import Type
-from extproc.postgres.values import masked, type_info, varies
+from extproc.postgres.masking.values import masked, type_info, varies
 from extproc.redact.strategies import replacement
 
 KEY = b"k" * 32

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from extproc.errors import Refusal
-from extproc.postgres import catalogs, introspect
-from extproc.postgres.catalogs import Catalogs
 from extproc.postgres.channel import Channel
-from extproc.postgres.introspect import BUILT_IN, LOOK, OWN, WITHIN_FAILED, Session, within
+from extproc.postgres.database import catalogs, introspect
+from extproc.postgres.database.catalogs import Catalogs
+from extproc.postgres.database.introspect import BUILT_IN, LOOK, OWN, WITHIN_FAILED, Session, within
 from extproc.postgres.reading import Reading
+from tests.unit.postgres.database.test_introspect import EMPTY, SESSION, results
 from tests.unit.postgres.talking import complete, failure, heard, notice, notification, parameter, ready, rows
 from tests.unit.postgres.test_channel import Transport
-from tests.unit.postgres.test_introspect import EMPTY, SESSION, results
 
 pytestmark = pytest.mark.asyncio
 

@@ -8,8 +8,8 @@ from typing import Any
 import postgast
 import pytest
 
-from extproc.postgres import introspect
-from extproc.postgres.introspect import BUILT_IN, LOOK, OWN, CatalogError, Rows, combine, look, part, within
+from extproc.postgres.database import introspect
+from extproc.postgres.database.introspect import BUILT_IN, LOOK, OWN, CatalogError, Rows, combine, look, part, within
 
 SESSION = ("180006", "shop", "ci", '["pg_catalog","public"]', "18.6", *["aa"] * 16)
 RELATION = ("16400", "public", "t", "r", '[["a",1,23],["b",3,25]]', None, "{17001,17002}", "f", "{16410}", "{16390}")

@@ -19,7 +19,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from scramp import ScramClient, ScramException
 
-from extproc.postgres.login_error import LoginError, violation
+from extproc.postgres.database.login_error import LoginError, violation
 from extproc.postgres.wire import Message, Reader, message, text
 
 Method = Literal["trust", "password", "md5", "scram-sha-256", "scram-sha-256-plus"]

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from extproc.postgres.framing import run
-from extproc.postgres.maskplan import MaskColumn, MaskPlan, counts_by_name
-from extproc.postgres.search import FIELDS_AT, Batch, Search, beyond, field_of, other_fields
-from extproc.postgres.values import masked, varies
+from extproc.postgres.masking.maskplan import MaskColumn, MaskPlan, counts_by_name
+from extproc.postgres.masking.search import FIELDS_AT, Batch, Search, beyond, field_of, other_fields
+from extproc.postgres.masking.values import masked, varies
 
 DATA_ROW: Final = ord("D")
 

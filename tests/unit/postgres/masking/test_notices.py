@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.postgres.notices import mask_fields
+from extproc.postgres.masking.notices import mask_fields
 from extproc.postgres.wire import ProtocolViolation
 
 UNIQUE = {

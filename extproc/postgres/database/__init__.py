@@ -1,0 +1,1 @@
+"""The connection to the database: TLS and login upstream, and what its catalogs say."""
